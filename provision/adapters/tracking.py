@@ -1,0 +1,398 @@
+"""The door to a tracking server: MLflow's REST API over the standard library's HTTP client.
+
+MLflow itself is not imported (that takes about two seconds of CPU), and nothing of the environment
+is read: no proxy, no AWS_* variable, no netrc. What this client sees is what a client on a fresh
+machine sees.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import importlib.util
+import json
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from provision._version import __version__
+from provision.errors import MissingError, UsageError
+from provision.model.endpoint import Endpoint
+from provision.model.secrets import Secret
+from provision.model.tracking import (
+    Answer,
+    ErrorKind,
+    RunRecord,
+    TrackingError,
+    dig,
+    json_object,
+    pairs,
+    raise_for_status,
+    run_record,
+)
+
+_API: Final = "/api/2.0/mlflow/"
+_ARTIFACTS: Final = "/api/2.0/mlflow-artifacts/artifacts"
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+_JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
+
+# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h) behind "certificate verify failed".
+_VERIFY_REASONS: Final[Mapping[int, str]] = {
+    9: "not-yet-valid",
+    10: "expired",
+    18: "unknown-ca",
+    19: "unknown-ca",
+    20: "unknown-ca",
+    21: "unknown-ca",
+    62: "wrong-name",
+    64: "wrong-name",
+}
+
+
+class TrackingClient:
+    """One kept-alive connection to one tracking server.
+
+    `resolve`, `open` and `secure` climb the network's layers one at a time for `provision check`;
+    every other method does what is still missing of them by itself. Every failure is a
+    `TrackingError`. `timeout` is in seconds and holds for each wait on the network, not for a whole
+    request.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, password: Secret | None = None, timeout: float = 10
+    ) -> None:
+        self._url = _parse(endpoint.uri)
+        self._host = self._url.hostname or ""
+        self._secured = self._url.scheme == "https"
+        self._port = self._url.port or (443 if self._secured else 80)
+        self._ca_file = endpoint.ca_file
+        self._timeout = timeout
+        self._addresses: tuple[str, ...] = ()
+        self._connection = http.client.HTTPConnection(self._host, self._port)
+        # The connection gets its socket from here, and leaves the port out of the Host header
+        # where it is the scheme's own, as every other client does.
+        self._connection.auto_open = 0
+        self._connection.default_port = 443 if self._secured else 80
+        self._headers = {"User-Agent": f"provision/{__version__}", "Accept": "*/*"}
+        if endpoint.credentials is not None and password is not None:
+            self._headers["Authorization"] = _basic(endpoint.credentials.username, password)
+
+    @classmethod
+    def from_endpoint(cls, endpoint: Endpoint, timeout: float = 10) -> Self:
+        """A client that has read its password from the endpoint's password file.
+
+        Raises MissingError where that file cannot be read.
+        """
+        if endpoint.credentials is None:
+            return cls(endpoint, None, timeout)
+        return cls(endpoint, _read_password(endpoint.credentials.password_file), timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection; the next request opens a new one."""
+        self._connection.close()
+
+    # The layers below HTTP.
+
+    def resolve(self) -> tuple[str, ...]:
+        """The server's addresses, in the order in which they are tried."""
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            again = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+            reason = "resolver-silent" if again else "unknown-name"
+            raise TrackingError(ErrorKind.DNS, f"{self._host}: {error}", reason=reason) from error
+        self._addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+        return self._addresses
+
+    def open(self) -> str:
+        """Connect over TCP, and return the address that answered."""
+        self.close()
+        failure: OSError | None = None
+        for address in self._addresses or self.resolve():
+            try:
+                connected = socket.create_connection((address, self._port), self._timeout)
+            except OSError as error:
+                failure = error
+                continue
+            # Headers and body go out in two writes, which Nagle's algorithm would delay by 40 ms.
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connection.sock = connected
+            return address
+        raise self._connect_error(failure) from failure
+
+    def secure(self) -> str:
+        """Speak TLS on the open connection, and return the protocol's version."""
+        context = _tls_context(self._ca_file)
+        try:
+            secured = context.wrap_socket(self._connection.sock, server_hostname=self._host)
+        except (OSError, ValueError) as error:
+            self.close()
+            raise _tls_error(error) from error
+        self._connection.sock = secured
+        return secured.version() or "TLS"
+
+    # MLflow's REST API.
+
+    def probe(self) -> Answer:
+        """Ask for one experiment and return whatever comes back, of any status.
+
+        MLflow answers `/health` and `/version` without looking at the Host header, so they say
+        nothing about a client's chances; this route passes every check that a client's do.
+        """
+        body = json.dumps({"max_results": 1}).encode()
+        return self._send("POST", f"{_API}experiments/search", body, _JSON)
+
+    def version(self) -> str:
+        """The server's MLflow version."""
+        answer = self._checked("GET", "/version")
+        return answer.body.decode("utf-8", "replace").strip()
+
+    def server_status(self) -> dict[str, Any] | None:
+        """What a server started by this package says about itself; None from any other server."""
+        answer = self._send("GET", "/provision/status")
+        if answer.status == 404:
+            return None
+        return json_object(raise_for_status("GET /provision/status", answer))
+
+    def create_experiment(self, name: str) -> str:
+        """Create an experiment and return its id."""
+        return str(dig(self._post("experiments/create", name=name), "experiment_id"))
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Move an experiment to MLflow's trash, where `mlflow gc` finds it."""
+        self._post("experiments/delete", experiment_id=experiment_id)
+
+    def create_run(self, experiment_id: str, name: str) -> RunRecord:
+        """Start a run now."""
+        now = _milliseconds()
+        reply = self._post(
+            "runs/create", experiment_id=experiment_id, run_name=name, start_time=now
+        )
+        return run_record(reply)
+
+    def log_batch(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Log metrics (step 0, now), params and tags in one request, as `mlflow.log_*` do."""
+        now = _milliseconds()
+        points = [
+            {"key": key, "value": value, "timestamp": now, "step": 0}
+            for key, value in metrics.items()
+        ]
+        self._post(
+            "runs/log-batch",
+            run_id=run_id,
+            metrics=points,
+            params=pairs(params),
+            tags=pairs(tags),
+        )
+
+    def get_run(self, run_id: str) -> RunRecord:
+        """A run with the latest value of each of its metrics."""
+        return run_record(self._get("runs/get", run_id=run_id))
+
+    def delete_run(self, run_id: str) -> None:
+        """Move a run to MLflow's trash."""
+        self._post("runs/delete", run_id=run_id)
+
+    def upload(self, path: str, content: bytes) -> None:
+        """Write one artifact through the server. `path` is relative to the artifact root."""
+        headers = {"Content-Type": "application/octet-stream"}
+        self._checked("PUT", f"{_ARTIFACTS}/{quote(path)}", content, headers)
+
+    def download(self, path: str) -> bytes:
+        """One artifact's content, through the server."""
+        return self._checked("GET", f"{_ARTIFACTS}/{quote(path)}").body
+
+    def list_artifacts(self, path: str) -> tuple[str, ...]:
+        """The names in one artifact folder."""
+        reply = json_object(self._checked("GET", f"{_ARTIFACTS}?{urlencode({'path': path})}"))
+        return tuple(str(entry["path"]) for entry in reply.get("files", ()))
+
+    def delete_artifact(self, path: str) -> None:
+        """Remove one artifact or artifact folder from the store."""
+        self._checked("DELETE", f"{_ARTIFACTS}/{quote(path)}")
+
+    def create_registered_model(self, name: str) -> None:
+        """Create a registered model without versions."""
+        self._post("registered-models/create", name=name)
+
+    def create_model_version(self, name: str, source: str, run_id: str) -> str:
+        """Register a version whose files lie at `source`, and return its number."""
+        reply = self._post("model-versions/create", name=name, source=source, run_id=run_id)
+        return str(dig(reply, "model_version", "version"))
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point an alias of a registered model at a version."""
+        self._post("registered-models/alias", name=name, alias=alias, version=version)
+
+    def version_by_alias(self, name: str, alias: str) -> str:
+        """The number of the version that an alias points at."""
+        reply = self._get("registered-models/alias", name=name, alias=alias)
+        return str(dig(reply, "model_version", "version"))
+
+    def delete_registered_model(self, name: str) -> None:
+        """Remove a registered model with its versions and aliases; there is no trash for these."""
+        self._call("DELETE", "registered-models/delete", json.dumps({"name": name}).encode())
+
+    # One request.
+
+    def _post(self, route: str, **fields: Any) -> dict[str, Any]:
+        return self._call("POST", route, json.dumps(fields).encode())
+
+    def _get(self, route: str, **query: str) -> dict[str, Any]:
+        return self._call("GET", f"{route}?{urlencode(query)}")
+
+    def _call(self, method: str, route: str, body: bytes | None = None) -> dict[str, Any]:
+        return json_object(
+            self._checked(method, f"{_API}{route}", body, _JSON if body else _NO_HEADERS)
+        )
+
+    def _checked(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Answer:
+        return raise_for_status(f"{method} {path}", self._send(method, path, body, headers))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Answer:
+        """Send once more where the server had closed the kept-alive connection meanwhile."""
+        kept = self._connection.sock is not None
+        try:
+            return self._exchange(method, path, body, headers)
+        except TrackingError as error:
+            if not (kept and error.kind is ErrorKind.CLOSED):
+                raise
+            return self._exchange(method, path, body, headers)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
+        self._connect()
+        target = self._url.path.rstrip("/") + path
+        try:
+            # A server that refuses a body may answer and close before it has read all of it.
+            with contextlib.suppress(BrokenPipeError):
+                self._connection.request(method, target, body, {**self._headers, **headers})
+            response = self._connection.getresponse()
+            names = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, names, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise _exchange_error(f"{method} {target}", error) from error
+
+    def _connect(self) -> None:
+        if self._connection.sock is None:
+            self.open()
+        if self._secured and not isinstance(self._connection.sock, ssl.SSLSocket):
+            self.secure()
+
+    def _connect_error(self, error: OSError | None) -> TrackingError:
+        where = f"{self._host} port {self._port}"
+        if isinstance(error, ConnectionRefusedError):
+            return TrackingError(ErrorKind.REFUSED, f"{where}: connection refused")
+        if isinstance(error, TimeoutError):
+            message = f"{where}: no answer within {self._timeout:g} s"
+            return TrackingError(ErrorKind.TIMED_OUT, message)
+        return TrackingError(ErrorKind.UNREACHABLE, f"{where}: {error}")
+
+
+def _parse(uri: str) -> SplitResult:
+    try:
+        url = urlsplit(uri)
+        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable or url.username is not None:
+        raise UsageError(
+            "the tracking URI is not of the form http(s)://host:port, without credentials in it",
+            next_step="give it as `provision status` prints it",
+        )
+    return url
+
+
+def _basic(username: str, password: Secret) -> str:
+    both = f"{username}:{password.reveal()}".encode()
+    return "Basic " + base64.b64encode(both).decode("ascii")
+
+
+def _read_password(path: Path) -> Secret:
+    try:
+        return Secret(path.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise MissingError(
+            f"{path}: the password file cannot be read ({error.strerror})",
+            next_step="run `provision up`, which writes it again, as the user who owns the stack",
+        ) from error
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Trust what MLflow's client trusts: the given CA alone, or else certifi's bundle.
+
+    MLflow hands MLFLOW_TRACKING_SERVER_CERT_PATH to requests as `verify`; without it requests uses
+    certifi (requests/certs.py), never the system's store, in which a private CA may well be.
+    """
+    bundle = ca_file or _certifi_bundle()
+    try:
+        return ssl.create_default_context(cafile=bundle)
+    except (OSError, ssl.SSLError) as error:
+        message = f"{bundle}: not a readable file of PEM certificates ({error})"
+        raise TrackingError(ErrorKind.TLS, message, reason="ca-file") from error
+
+
+def _certifi_bundle() -> Path | None:
+    found = importlib.util.find_spec("certifi")
+    if found is None or found.origin is None:
+        return None
+    return Path(found.origin).with_name("cacert.pem")
+
+
+def _tls_error(error: Exception) -> TrackingError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = _VERIFY_REASONS.get(error.verify_code, "failed")
+        return TrackingError(ErrorKind.TLS, error.verify_message, reason=reason)
+    wrong = isinstance(error, ssl.SSLError) and error.reason in (
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+    )
+    silent = isinstance(error, TimeoutError | ConnectionError | ssl.SSLEOFError)
+    reason = "not-tls" if wrong or silent else "failed"
+    return TrackingError(ErrorKind.TLS, str(error) or type(error).__name__, reason=reason)
+
+
+def _exchange_error(what: str, error: Exception) -> TrackingError:
+    message = f"{what}: {error or type(error).__name__}"
+    if isinstance(error, TimeoutError):
+        return TrackingError(ErrorKind.SILENT, message)
+    if isinstance(error, OSError | http.client.IncompleteRead):
+        return TrackingError(ErrorKind.CLOSED, message)
+    # A TLS alert record: the program expects TLS, and was sent a plain request.
+    reason = "speaks-tls" if "\x15\x03" in str(error) else ""
+    return TrackingError(ErrorKind.NOT_HTTP, f"{what}: {error!r}", reason=reason)
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000

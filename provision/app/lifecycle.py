@@ -1,0 +1,147 @@
+"""`up`, `status` and `down` as straight lines; they know no rung of the ladder by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provision.errors import CheckFailedError
+from provision.model.endpoint import Endpoint
+from provision.model.report import Report
+from provision.targets.base import Holding, Progress, Snapshot, State, Target, UpOptions
+
+
+@dataclass(frozen=True)
+class UpResult:
+    """What `up` reached. `paste` is the one line that points a shell at it."""
+
+    name: str
+    uri: str
+    mlflow_version: str
+    changed: bool
+    paste: str
+    credentials_file: str | None
+    username: str | None
+    notes: Sequence[str]
+
+
+def up(
+    target: Target,
+    options: UpOptions,
+    check: Callable[[Endpoint], Report],
+    progress: Progress,
+    *,
+    paste: Callable[[Endpoint], str],
+) -> UpResult:
+    """Bring the target up and prove that a client can use it.
+
+    Raises `CheckFailedError` naming the first broken layer when it runs but cannot be used.
+    """
+    started = target.up(options, progress)
+    endpoint = started.endpoint
+    with progress.step("checking from a client's side"):
+        report = check(endpoint)
+    failure = report.first_failure
+    if failure is not None:
+        raise CheckFailedError(
+            f"{endpoint.uri} is up, but clients cannot use it: {failure.title}: "
+            f"{failure.observed}. {failure.cause}".strip(),
+            next_step=failure.next_step,
+        )
+    credentials = endpoint.credentials
+    return UpResult(
+        name=endpoint.name,
+        uri=endpoint.uri,
+        mlflow_version=endpoint.mlflow_version,
+        changed=started.changed,
+        paste=paste(endpoint),
+        credentials_file=str(credentials.password_file) if credentials else None,
+        username=credentials.username if credentials else None,
+        notes=started.notes,
+    )
+
+
+@dataclass(frozen=True)
+class StatusResult:
+    """A stack now: from its machine, and, while it runs, from the server itself."""
+
+    name: str
+    target: str
+    state: State
+    detail: str
+    uri: str | None
+    mlflow_version: str | None
+    uptime_seconds: float
+    memory_bytes: int
+    processes: int
+    data_bytes: int
+    free_bytes: int
+    sizing: str
+    until: str | None
+    server: dict[str, Any] | None
+
+
+def status(
+    target: Target,
+    name: str,
+    kind: str,
+    until: str | None,
+    ask_server: Callable[[Endpoint], dict[str, Any] | None],
+) -> StatusResult:
+    """Look at the target, and ask the server itself where one runs."""
+    seen = target.snapshot()
+    server = ask_server(seen.endpoint) if _answers(seen) and seen.endpoint else None
+    return StatusResult(
+        name=name,
+        target=kind,
+        state=seen.state,
+        detail=seen.detail,
+        uri=seen.endpoint.uri if seen.endpoint else None,
+        mlflow_version=seen.endpoint.mlflow_version if seen.endpoint else None,
+        uptime_seconds=round(seen.uptime, 1),
+        memory_bytes=seen.memory,
+        processes=seen.processes,
+        data_bytes=seen.data_bytes,
+        free_bytes=seen.free_bytes,
+        sizing=seen.sizing,
+        until=until,
+        server=server,
+    )
+
+
+def _answers(seen: Snapshot) -> bool:
+    return seen.state is State.RUNNING
+
+
+@dataclass(frozen=True)
+class DownResult:
+    """What `down` did: processes stopped, data deleted or kept (bytes)."""
+
+    name: str
+    stopped_processes: int
+    deleted: Sequence[Holding]
+    kept: Sequence[Holding]
+
+
+def down(
+    target: Target,
+    name: str,
+    *,
+    delete_data: bool,
+    confirm: Callable[[Sequence[Holding]], None],
+    progress: Progress,
+) -> DownResult:
+    """Stop the target; delete its data only when asked and after `confirm` returned.
+
+    `confirm` raises when the user says no; then nothing was stopped either.
+    """
+    holdings = target.holdings()
+    if delete_data and holdings:
+        confirm(holdings)
+    stopped = target.down(progress)
+    if not delete_data:
+        return DownResult(name, stopped, deleted=[], kept=holdings)
+    with progress.step("deleting the data"):
+        target.delete_data()
+    return DownResult(name, stopped, deleted=holdings, kept=[])

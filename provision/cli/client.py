@@ -1,0 +1,91 @@
+"""`check`, `env`, `open` and `logs`: the commands that look at a stack from outside."""
+
+from __future__ import annotations
+
+import webbrowser
+from argparse import Namespace
+from pathlib import Path
+
+from provision.adapters import workspace
+from provision.app.env import env as render_env
+from provision.cli import texts
+from provision.cli.context import open_stack
+from provision.errors import MissingError, UsageError
+from provision.model.endpoint import Endpoint
+from provision.model.report import Finding
+from provision.model.secrets import Secret
+from provision.ui import Ui
+from provision.wiring import OpenedStack
+
+
+def check(arguments: Namespace, ui: Ui) -> int:
+    """Try everything that a client does; exit code 6 when a layer is broken."""
+    stack = open_stack(arguments)
+
+    def show(finding: Finding) -> None:
+        if not ui.as_json:
+            ui.line(texts.check_line(finding, ui.paint))
+
+    report = stack.check(stack.require_endpoint(), show)
+    document = {"passed": report.passed, "uri": report.uri, "findings": report.findings}
+    ui.result("check", document, texts.check_summary(report, ui.paint))
+    return 0 if report.passed else 6
+
+
+def env(arguments: Namespace, ui: Ui) -> int:
+    """Print what points a client at the server, in the user's own style."""
+    stack = open_stack(arguments)
+    style = arguments.format or ("json" if arguments.json else stack.shell)
+    endpoint = stack.require_endpoint()
+    ui.line(render_env(endpoint, style, _password(endpoint, arguments.show_password)).rstrip("\n"))
+    return 0
+
+
+def _password(endpoint: Endpoint, wanted: bool) -> Secret | None:
+    if not wanted or endpoint.credentials is None:
+        return None
+    return workspace.read_secret(endpoint.credentials.password_file)
+
+
+def open_ui_page(arguments: Namespace, ui: Ui) -> int:
+    """Open MLflow's UI in the browser, or say where it is."""
+    endpoint = open_stack(arguments).require_endpoint()
+    if not endpoint.has_server:
+        raise MissingError(
+            "there is no server on this rung, and so no UI",
+            next_step="set scenario: server in provision.yaml, then provision up; the runs stay",
+        )
+    opened = not arguments.print and not arguments.json and webbrowser.open(endpoint.uri)
+    ui.result("open", {"uri": endpoint.uri, "opened": opened}, endpoint.uri)
+    return 0
+
+
+def logs(arguments: Namespace, ui: Ui) -> int:
+    """Show the last lines of a log, and go on with `--follow`."""
+    stack = open_stack(arguments)
+    name, path = _log(stack, arguments.which)
+    lines = workspace.tail(path, max(arguments.lines, 0))
+    if arguments.json:
+        ui.result("logs", {"log": name, "path": path, "lines": lines}, "")
+        return 0
+    for line in lines:
+        ui.line(line)
+    if arguments.follow:
+        for line in workspace.follow(path):
+            ui.line(line)
+    return 0
+
+
+def _log(stack: OpenedStack, which: str | None) -> tuple[str, Path]:
+    files = stack.target.logs()
+    if not files:
+        raise MissingError(
+            "there is no server on this rung, and so no log",
+            next_step="provision status shows what there is",
+        )
+    name = which or next(iter(files))
+    if name not in files:
+        raise UsageError(
+            f"there is no log named {name}", next_step=f"choose one of: {', '.join(files)}"
+        )
+    return name, files[name]

@@ -1,0 +1,85 @@
+"""`up`, `status`, `list` and `down`."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from provision import wiring
+from provision.app import lifecycle
+from provision.cli import texts
+from provision.cli.context import open_stack
+from provision.model.paste import paste_line
+from provision.settings import read_settings
+from provision.targets.base import Holding, State, UpOptions
+from provision.ui import Ui
+
+
+def up(arguments: Namespace, ui: Ui) -> int:
+    """Bring the server up; exit code 6 when clients cannot use it."""
+    stack = open_stack(arguments)
+    options = UpOptions(arguments.port, arguments.upgrade_database)
+    env_command = _env_command(arguments)
+    result = lifecycle.up(
+        stack.target,
+        options,
+        stack.check,
+        ui,
+        paste=lambda endpoint: paste_line(endpoint, stack.shell, env_command),
+    )
+    stack.remember(result.uri)
+    for note in result.notes:
+        ui.note(note)
+    ui.result("up", result, texts.up(result, ui.paint))
+    return 0
+
+
+def _env_command(arguments: Namespace) -> str:
+    """`provision env` as this user would have to type it, from any folder."""
+    program = sys.argv[0] if shutil.which("provision") is None else "provision"
+    words = [str(Path(program).absolute()) if "/" in program else program, "env"]
+    if arguments.file:
+        words += ["--file", str(Path(arguments.file).absolute())]
+    if arguments.state_dir:
+        words += ["--state-dir", str(Path(arguments.state_dir).absolute())]
+    return shlex.join(words)
+
+
+def status(arguments: Namespace, ui: Ui) -> int:
+    """Show the stack; exit code 1 when it should run and cannot."""
+    stack = open_stack(arguments)
+    result = stack.status()
+    ui.result("status", result, texts.status(result, ui.paint))
+    return 1 if result.state is State.FAILED else 0
+
+
+def list_stacks(arguments: Namespace, ui: Ui) -> int:
+    """Show all stacks of this user."""
+    result = wiring.list_stacks(read_settings(arguments.file, arguments.state_dir))
+    ui.result("list", result, texts.stack_list(result))
+    return 0
+
+
+def down(arguments: Namespace, ui: Ui) -> int:
+    """Stop it; with `--delete-data` ask first, naming what goes."""
+    stack = open_stack(arguments)
+
+    def confirm(items: Sequence[Holding]) -> None:
+        if arguments.yes:
+            return
+        what = f"This deletes for good:\n{texts.holdings(items)}"
+        ui.require_typed(what, stack.spec.name, "--yes")
+
+    result = lifecycle.down(
+        stack.target,
+        stack.spec.name,
+        delete_data=arguments.delete_data,
+        confirm=confirm,
+        progress=ui,
+    )
+    ui.result("down", result, texts.down(result))
+    return 0

@@ -1,0 +1,193 @@
+"""The command line: names, flags and examples. Commands are imported when they are run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction["_Parser"]
+
+_TOP = """\
+Your team's own MLflow tracking server: one spec, from this machine to AWS and away again.
+"""
+_EXAMPLES = """\
+examples:
+  provision up                    a server for this folder, with or without a provision.yaml
+  eval "$(provision env)"         point this shell's MLflow clients at it
+  provision check                 try everything that a client does; name what is broken
+  provision down                  stop it, keep the data
+
+exit codes: 0 done, 1 failed, 2 bad usage or spec, 3 changes pending, 4 refused by a guard,
+5 something missing on this machine, 6 a check failed, 130 interrupted with everything in order
+"""
+
+Runner = Callable[[argparse.Namespace, object], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but an error in a command's arguments says which help shows the right ones."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\nnext step: {self.prog} --help\n")
+
+
+def _lazy(module: str, function: str) -> Runner:
+    """A command that is imported when it is called: `--help` stays as fast as Python itself."""
+
+    def run(arguments: argparse.Namespace, ui: object) -> int:
+        command: Runner = getattr(import_module(f"provision.cli.{module}"), function)
+        return command(arguments, ui)
+
+    return run
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = _Parser(
+        prog="provision",
+        description=_TOP,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    common = _common()
+    for add in (_spec_commands, _life_commands, _client_commands, _other_commands):
+        add(commands, common)
+    return parser
+
+
+def _common() -> _Parser:
+    common = _Parser(add_help=False)
+    group = common.add_argument_group("everywhere")
+    group.add_argument("-f", "--file", metavar="FILE", help="the spec (default: provision.yaml)")
+    group.add_argument("--state-dir", metavar="DIR", help="where stacks keep their data")
+    group.add_argument("--json", action="store_true", help="print the result as JSON")
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    group.add_argument("--no-color", action="store_true", help="no colour, terminal or not")
+    group.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    return common
+
+
+class _Adder:
+    """Adds commands to one group of the command line."""
+
+    def __init__(self, commands: Subparsers, common: _Parser) -> None:
+        self._commands = commands
+        self._common = common
+
+    def __call__(
+        self, name: str, runner: Runner, text: str, *examples: str
+    ) -> _Parser:
+        epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
+        parser = self._commands.add_parser(
+            name,
+            help=text,
+            description=text[:1].upper() + text[1:] + ".",
+            epilog=epilog,
+            parents=[self._common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.set_defaults(run=runner)
+        return parser
+
+
+def _spec_commands(commands: Subparsers, common: _Parser) -> None:
+    add = _Adder(commands, common)
+    init = add(
+        "init", _lazy("spec", "init"), "write a commented provision.yaml",
+        "provision init", "provision init --rung team --name churn-course",
+        "provision init --rung aws --until 2027-06-30",
+    )  # fmt: skip
+    init.add_argument(
+        "--rung", "--target", dest="rung", metavar="RUNG",
+        help="none, local, team, compose, aws or rehearsal; asked for where it is not given",
+    )  # fmt: skip
+    init.add_argument("--name", help="the stack's name (default: from the folder)")
+    init.add_argument("--port", metavar="N", help="the port to listen on")
+    init.add_argument("--auth", help="basic (accounts with passwords) or none")
+    init.add_argument("--until", metavar="DATE", help="the last day it is needed")
+    init.add_argument("--force", action="store_true", help="replace an existing file")
+    add(
+        "validate", _lazy("spec", "validate"), "say whether the spec is right, with all problems",
+        "provision validate", "provision validate -f team.yaml --json",
+    )  # fmt: skip
+    add(
+        "schema", _lazy("spec", "schema"), "print the spec's JSON Schema",
+        "provision schema > provision.schema.json",
+    )  # fmt: skip
+
+
+def _life_commands(commands: Subparsers, common: _Parser) -> None:
+    add = _Adder(commands, common)
+    up = add(
+        "up", _lazy("life", "up"), "bring the server up and wait until a client really works",
+        "provision up", "provision up --port 5001", "provision up -f team.yaml",
+    )  # fmt: skip
+    up.add_argument("--port", type=_port, metavar="N", help="listen on this port from now on")
+    up.add_argument(
+        "--upgrade-database", action="store_true",
+        help="back an older MLflow's database up, then migrate it",
+    )  # fmt: skip
+    add(
+        "status", _lazy("life", "status"), "show state, address, size and what is in it",
+        "provision status", "provision status --json",
+    )  # fmt: skip
+    add("list", _lazy("life", "list_stacks"), "show all stacks of this user", "provision list")
+    down = add(
+        "down", _lazy("life", "down"), "stop the server; the data stays unless told otherwise",
+        "provision down", "provision down --delete-data",
+    )  # fmt: skip
+    down.add_argument("--delete-data", action="store_true", help="also delete runs and artifacts")
+    down.add_argument("--yes", action="store_true", help="do not ask before deleting data")
+
+
+def _client_commands(commands: Subparsers, common: _Parser) -> None:
+    add = _Adder(commands, common)
+    add(
+        "check", _lazy("client", "check"), "try everything that a client does, layer by layer",
+        "provision check", "provision check --json",
+    )  # fmt: skip
+    env = add(
+        "env", _lazy("client", "env"), "print what points a client at the server",
+        'eval "$(provision env)"', "provision env --format fish | source",
+        "provision env --format dotenv > .env", "provision env --format conda > environment.yml",
+    )  # fmt: skip
+    env.add_argument("--format", metavar="FORMAT", help=_formats_help())
+    env.add_argument(
+        "--show-password", action="store_true",
+        help="write the password itself into dotenv and json",
+    )  # fmt: skip
+    open_ = add("open", _lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
+    open_.add_argument("--print", action="store_true", help="print the address only")
+    logs = add(
+        "logs", _lazy("client", "logs"), "show the logs of the server and its database",
+        "provision logs", "provision logs database --lines 200", "provision logs --follow",
+    )  # fmt: skip
+    logs.add_argument("which", nargs="?", help="server (default), database or supervisor")
+    logs.add_argument("-n", "--lines", type=int, default=50, help="how many lines (50)")
+    logs.add_argument("--follow", action="store_true", help="go on until interrupted")
+
+
+def _formats_help() -> str:
+    return "bash, zsh, fish, powershell, dotenv, json, conda, requirements (default: your shell)"
+
+
+def _other_commands(commands: Subparsers, common: _Parser) -> None:
+    add = _Adder(commands, common)
+    add("version", _lazy("other", "version"), "print the version", "provision version --json")
+    completion = add(
+        "completion", _lazy("other", "completion"), "print a completion script for your shell",
+        "provision completion bash > ~/.local/share/bash-completion/completions/provision",
+        "provision completion zsh > ~/.zfunc/_provision",
+    )  # fmt: skip
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdigit() else 0
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port (1 to 65535)")
+    return port

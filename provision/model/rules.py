@@ -1,0 +1,100 @@
+"""Rules between settings of the spec: which of them go together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from provision.model.complaints import Complaint, Path
+
+if TYPE_CHECKING:
+    from provision.model.spec import Spec
+
+_TARGET: Final = ("target",)
+_SCENARIO: Final = ("scenario",)
+_ENGINE: Final = ("database", "engine")
+_FOLDER: Final = ("artifacts", "path")
+_LISTEN: Final = ("access", "listen")
+_AUTH: Final = ("access", "auth")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: `says` is its sentence in the reference, `involves` the settings that it reads."""
+
+    says: str
+    involves: tuple[Path, ...]
+    check: Callable[[Spec], Complaint | None]
+
+
+def _no_server(path: Path, what: str, broken: Callable[[Spec], bool]) -> Rule:
+    """A rule of `scenario: none`, which has no process that could do otherwise."""
+    setting = path[-1]
+
+    def check(spec: Spec) -> Complaint | None:
+        if spec.scenario != "none" or not broken(spec):
+            return None
+        message = f"`scenario: none` has no server: it goes with `{setting}: {what}` only"
+        return Complaint(path, message, f"write `{setting}: {what}`, or `scenario: server`")
+
+    return Rule(
+        f"`scenario: none` goes with `{setting}: {what}` only: there is no server.",
+        (_SCENARIO, path),
+        check,
+    )
+
+
+def _listening_needs_auth(spec: Spec) -> Complaint | None:
+    access = spec.access
+    if spec.scenario == "none" or access.is_loopback or "auth" in access.model_fields_set:
+        return None
+    message = f"{access.listen} lets other machines in, and `auth` does not say who may use it"
+    hint = (
+        "write `auth: basic` under `access` for accounts with passwords, or `auth: none` if "
+        "everyone who reaches the server may read, change and delete everything"
+    )
+    return Complaint(_LISTEN, message, hint)
+
+
+def _engine_suits_target(spec: Spec) -> Complaint | None:
+    if spec.target == "local" or spec.database.engine == "postgres" or spec.scenario == "none":
+        return None
+    message = f"the target `{spec.target}` keeps its data in a database server, not in `sqlite`"
+    hint = "write `engine: postgres`, or remove the line: it is the default there"
+    return Complaint(_ENGINE, message, hint)
+
+
+def _folder_is_local(spec: Spec) -> Complaint | None:
+    if spec.target == "local" or spec.artifacts.path is None:
+        return None
+    message = f"the target `{spec.target}` has an artifact store of its own"
+    return Complaint(_FOLDER, message, "remove the line: a folder is for the target `local`")
+
+
+def _postgres_is_written(spec: Spec) -> bool:
+    database = spec.database
+    return database.engine == "postgres" and "engine" in database.model_fields_set
+
+
+RULES: Final = (
+    _no_server(_TARGET, "local", lambda spec: spec.target != "local"),
+    _no_server(_ENGINE, "sqlite", _postgres_is_written),
+    _no_server(_AUTH, "none", lambda spec: spec.access.auth != "none"),
+    _no_server(_LISTEN, "127.0.0.1", lambda spec: not spec.access.is_loopback),
+    Rule(
+        "Listening on more than this machine's own addresses asks for a written `auth`.",
+        (_SCENARIO, _LISTEN, _AUTH),
+        _listening_needs_auth,
+    ),
+    Rule(
+        "`engine: sqlite` goes with `target: local` only.",
+        (_SCENARIO, _TARGET, _ENGINE),
+        _engine_suits_target,
+    ),
+    Rule(
+        "`artifacts.path` goes with `target: local` only.",
+        (_TARGET, _FOLDER),
+        _folder_is_local,
+    ),
+)

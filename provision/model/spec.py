@@ -1,0 +1,264 @@
+"""What the user wants: the models behind `provision.yaml`.
+
+Frozen and valid by construction: an instance that exists can be acted upon. `model_fields_set` of
+a section says which settings were written out; `name` always counts as written.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
+
+from provision.model import rules
+from provision.model.complaints import Complaint, complain
+from provision.model.fields import (
+    MAX_TAGS,
+    TAG_KEY_MAX,
+    TAG_VALUE_MAX,
+    as_tuple,
+    auto_or_bool,
+    auto_or_size,
+    check_address,
+    check_date,
+    check_folder,
+    check_name,
+    check_tag_key,
+    check_tag_value,
+    check_tags,
+    empty_section,
+    one_of,
+    whole_number,
+)
+from provision.model.hosts import check_host, check_origin
+from provision.model.naming import NAME_MAX, NAME_MIN, NAME_PATTERN, default_name
+from provision.model.units import SIZE_PATTERN, parse_size
+
+Auto = Literal["auto"]
+Scenario = Literal["server", "none"]
+Target = Literal["local", "compose", "aws", "rehearsal"]
+Engine = Literal["sqlite", "postgres"]
+Auth = Literal["none", "basic"]
+
+_Count = Annotated[int, Field(ge=1, le=64)] | Auto
+_Size = Annotated[str, Field(pattern=SIZE_PATTERN)] | Auto
+_Host = Annotated[str, BeforeValidator(check_host)]
+_Origin = Annotated[str, BeforeValidator(check_origin)]
+_TagKey = Annotated[
+    str, Field(min_length=1, max_length=TAG_KEY_MAX), BeforeValidator(check_tag_key)
+]
+_TagValue = Annotated[str, Field(max_length=TAG_VALUE_MAX), BeforeValidator(check_tag_value)]
+
+
+class _Section(BaseModel):
+    # A section's docstring is its description in the JSON Schema and the reference.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Server(_Section):
+    """The tracking server's process. `auto` follows from this machine's memory and cores."""
+
+    port: Annotated[int, Field(ge=1, le=65535), BeforeValidator(whole_number(1, 65535))] = Field(
+        default=5000,
+        description="TCP port of the tracking server. Most systems give a port below 1024 to root "
+        "alone.",
+        examples=[5000, 8080],
+    )
+    memory: Annotated[_Size, BeforeValidator(auto_or_size)] = Field(
+        default="auto",
+        description="Memory that the whole server may use, with its unit, or `auto`.",
+        examples=["auto", "512MiB", "2GB"],
+    )
+    workers: Annotated[_Count, BeforeValidator(whole_number(1, 64, or_auto=True))] = Field(
+        default="auto",
+        description="Worker processes, or `auto`.",
+        examples=["auto", 2],
+    )
+    threads: Annotated[_Count, BeforeValidator(whole_number(1, 64, or_auto=True))] = Field(
+        default="auto",
+        description="Threads of each worker, or `auto`: requests that it answers at a time.",
+        examples=["auto", 8],
+    )
+    job_runner: Annotated[bool | Auto, BeforeValidator(auto_or_bool)] = Field(
+        default="auto",
+        description="MLflow's background job runner, which takes over 1 GB of memory.",
+        examples=["auto", False],
+    )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory allowed, in bytes; None where it is `auto`."""
+        return None if self.memory == "auto" else parse_size(self.memory)
+
+
+class Database(_Section):
+    """The backend store: experiments, runs, metrics, the model registry."""
+
+    engine: Annotated[Engine, BeforeValidator(one_of(get_args(Engine)))] = Field(
+        default="sqlite",
+        description="Database of the backend store. Default: `sqlite` on the target `local`, "
+        "`postgres` on every other.",
+        examples=["sqlite", "postgres"],
+    )
+
+
+class Artifacts(_Section):
+    """The artifact store: models, plots and other files of runs."""
+
+    path: Annotated[str | None, BeforeValidator(check_folder)] = Field(
+        default=None,
+        description="Folder for the artifacts on the target `local`, relative to the spec file. "
+        "Default: inside the stack's own folder.",
+        examples=["/data/mlflow-artifacts", "artifacts"],
+    )
+
+
+class Access(_Section):
+    """Who gets in, from where, and under which names."""
+
+    listen: Annotated[str, BeforeValidator(check_address)] = Field(
+        default="127.0.0.1",
+        description="IP address to listen on. `127.0.0.1` admits this machine alone, `0.0.0.0` "
+        "(IPv6: `::`) every machine that reaches it.",
+        examples=["127.0.0.1", "0.0.0.0", "::1"],  # noqa: S104 - an example
+    )
+    auth: Annotated[Auth, BeforeValidator(one_of(get_args(Auth)))] = Field(
+        default="none",
+        description="`basic`: accounts with passwords. `none`: whoever reaches the server may "
+        "read, change and delete everything.",
+        examples=["none", "basic"],
+    )
+    allowed_hosts: Annotated[tuple[_Host, ...], BeforeValidator(as_tuple)] = Field(
+        default=(),
+        description="Further names that clients use in the URL: a host, host:port or "
+        "`*.domain`. Requests under any other name are refused.",
+        examples=[["mlflow.lab.example", "*.lab.example", "10.0.0.5:8080"]],
+    )
+    allowed_origins: Annotated[tuple[_Origin, ...], BeforeValidator(as_tuple)] = Field(
+        default=(),
+        description="Web pages whose scripts may call the server, as scheme://host[:port].",
+        examples=[["https://dashboards.lab.example"]],
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        """True when only this machine can connect."""
+        return ipaddress.ip_address(self.listen).is_loopback
+
+
+class Lifetime(_Section):
+    """When the stack is to end."""
+
+    until: Annotated[date | None, BeforeValidator(check_date)] = Field(
+        default=None,
+        description="Last day of the stack (ISO date); never when left out.",
+        examples=["2027-01-31"],
+    )
+
+
+class Spec(_Section):
+    """A stack: an MLflow tracking server of your own, or a local store without one."""
+
+    name: Annotated[
+        str,
+        Field(pattern=NAME_PATTERN, min_length=NAME_MIN, max_length=NAME_MAX),
+        BeforeValidator(check_name),
+    ] = Field(
+        description="Name of the stack. Default: from the name of the file's folder.",
+        examples=["churn-course"],
+    )
+    scenario: Annotated[Scenario, BeforeValidator(one_of(get_args(Scenario)))] = Field(
+        default="server",
+        description="`server`: a tracking server. `none`: no server, clients use an SQLite file "
+        "and an artifact folder on this machine.",
+        examples=["server", "none"],
+    )
+    target: Annotated[Target, BeforeValidator(one_of(get_args(Target)))] = Field(
+        default="local",
+        description="Where the stack runs: processes on this machine (`local`), containers on "
+        "this machine (`compose`), an AWS account (`aws`), or that account emulated on this "
+        "machine (`rehearsal`).",
+        examples=["local", "aws"],
+    )
+    server: Annotated[
+        Server, BeforeValidator(empty_section, json_schema_input_type=Server | None)
+    ] = Field(default_factory=Server)
+    database: Annotated[
+        Database, BeforeValidator(empty_section, json_schema_input_type=Database | None)
+    ] = Field(default_factory=Database, validate_default=True)
+    artifacts: Annotated[
+        Artifacts, BeforeValidator(empty_section, json_schema_input_type=Artifacts | None)
+    ] = Field(default_factory=Artifacts)
+    access: Annotated[
+        Access, BeforeValidator(empty_section, json_schema_input_type=Access | None)
+    ] = Field(default_factory=Access)
+    lifetime: Annotated[
+        Lifetime, BeforeValidator(empty_section, json_schema_input_type=Lifetime | None)
+    ] = Field(default_factory=Lifetime)
+    tags: Annotated[
+        Mapping[_TagKey, _TagValue],
+        BeforeValidator(
+            check_tags,
+            json_schema_input_type=Annotated[dict[_TagKey, _TagValue], Field(max_length=MAX_TAGS)]
+            | None,
+        ),
+    ] = Field(
+        default_factory=dict,
+        description=f"Labels for every cloud resource, at most {MAX_TAGS}, text to text: letters, "
+        "digits, spaces and `_ . : / = + - @`.",
+        examples=[{"team": "churn", "cost-centre": "4711"}],
+    )
+
+    @field_validator("database")
+    @classmethod
+    def _engine_follows_target(cls, database: Database, info: ValidationInfo) -> Database:
+        """Postgres is the default wherever the server runs away from this file system."""
+        written = database.model_fields_set
+        if "engine" in written or info.data.get("target", "local") == "local":
+            return database
+        # model_construct, unlike model_copy, keeps the setting out of those that were written.
+        values = {**database.__dict__, "engine": "postgres"}
+        return Database.model_construct(_fields_set=set(written), **values)
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        broken = [(rule, rule.check(self)) for rule in rules.RULES]
+        errors = [
+            InitErrorDetails(
+                type=complain(found.message, found.hint, involves=rule.involves),
+                loc=found.path,
+                input=None,
+            )
+            for rule, found in broken
+            if found is not None
+        ]
+        if errors:
+            raise ValidationError.from_exception_data(type(self).__name__, errors)
+        return self
+
+
+def default_spec(folder_name: str) -> Spec:
+    """The spec that `provision up` uses where no file is: a local server named after the folder."""
+    return Spec(name=default_name(folder_name))
+
+
+def late_problems(spec: Spec, today: date) -> tuple[Complaint, ...]:
+    """What is wrong with a spec on the day `today` although the spec alone is valid."""
+    until = spec.lifetime.until
+    if until is None or until >= today:
+        return ()
+    hint = "write a later day, or remove the line"
+    return (Complaint(("lifetime", "until"), f"{until} is in the past", hint),)

@@ -1,0 +1,117 @@
+"""MLflow's application as it is served here: its stores, its auth, the status route, the front."""
+
+from __future__ import annotations
+
+import gc
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+
+from provision.server import environment, status_route
+from provision.server.failures import BootError, first_line
+from provision.server.front import Front, direct_paths
+from provision.server.settings import AuthSettings, ServerSettings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+_ADMIN_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"  # noqa: S105  (the variable's name)
+_SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # noqa: S105  (the variable's name)
+
+
+def create_admin(auth: AuthSettings) -> None:
+    """Load MLflow's auth application and create the first admin, if there is none yet.
+
+    The password and the secret key are in this process's environment only while MLflow reads them,
+    so that no program started from here inherits them. Raises BootError `auth-failed`.
+    """
+    environment.write_auth_config(auth)
+    os.environ[_ADMIN_PASSWORD] = _secret(auth.admin_password_file)
+    try:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+        from mlflow.server.auth import bootstrap_admin_user  # noqa: PLC0415
+
+        bootstrap_admin_user()
+    except MlflowException as error:
+        raise _auth_failed(first_line(error)) from error
+    finally:
+        del os.environ[_ADMIN_PASSWORD]
+    os.environ["_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED"] = "true"
+
+
+def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
+    """The whole application; `on_started` is called in each worker once it has started.
+
+    MLflow's Flask application was created at import, when `mlflow.server` saw that it runs as a
+    server and put its host and origin checks in place; without them nothing is served.
+    """
+    from mlflow import server as mlflow_server  # noqa: PLC0415
+    from mlflow.server import handlers  # noqa: PLC0415
+
+    if not mlflow_server.is_running_as_server:
+        raise BootError(
+            "checks-missing",
+            "MLflow was imported before its settings, so its host check is off",
+            next_step="start the server as `python -m provision.server SETTINGS.json`",
+        )
+    url = settings.database_url
+    handlers.initialize_backend_stores(url, url, environment.ARTIFACT_ROOT)
+    status_route.add(mlflow_server.app, settings)
+    full = _full_application(settings.auth)
+    front = Front(
+        full,
+        mlflow_server.app.wsgi_app,
+        direct_paths(mlflow_server.app, full, auth=settings.auth is not None),
+        settings.threads,
+        on_started,
+    )
+    close_connections()
+    return front
+
+
+def _full_application(auth: AuthSettings | None) -> Any:
+    if auth is None:
+        from mlflow.server.fastapi_app import app  # noqa: PLC0415
+
+        return app
+    from mlflow.server.auth import create_app  # noqa: PLC0415
+
+    os.environ[_SECRET_KEY] = _secret(auth.secret_key_file)
+    try:
+        return create_app()
+    finally:
+        del os.environ[_SECRET_KEY]
+
+
+def share_internal_token() -> None:
+    """Let MLflow's job processes call the gateway when auth is on (as `mlflow server` does)."""
+    os.environ["_MLFLOW_INTERNAL_GATEWAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def close_connections() -> None:
+    """Close every pooled database connection, so that no two processes share one after a fork."""
+    for engine in [found for found in gc.get_objects() if isinstance(found, Engine)]:
+        engine.dispose()
+
+
+def _secret(path: str) -> str:
+    try:
+        value = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise _auth_failed(str(error)) from error
+    if not value:
+        raise _auth_failed(f"{path} is empty")
+    return value
+
+
+def _auth_failed(reason: str) -> BootError:
+    return BootError(
+        "auth-failed",
+        f"basic auth cannot be set up: {reason}",
+        next_step="put the secret back into its file (at least 12 characters for the admin's "
+        "password); then `provision up`",
+    )

@@ -1,0 +1,181 @@
+"""The ASGI front: REST calls go straight to MLflow's Flask application, all others the long way.
+
+MLflow serves its Flask application through an ASGI stack that costs about as much as the request
+itself. For plain REST calls that stack only repeats what the Flask application checks again on its
+own. Whatever is not such a call is handed to MLflow's ASGI application untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+"""Methods that may go straight; HEAD and OPTIONS get special treatment from the ASGI stack."""
+
+# With one of these headers the ASGI stack answers or adds something of its own: CORS, workspaces.
+_LONG_WAY_HEADERS = frozenset({b"origin", b"x-mlflow-workspace"})
+
+_OWN_PATHS = frozenset({"/health", "/version", "/provision/status"})
+
+
+class Front:
+    """Routes each request; `direct` are the paths that may go straight to the WSGI application.
+
+    `threads` bounds the requests that a worker has in the WSGI application at once. The pool is
+    made on first use, which is after the fork.
+    """
+
+    def __init__(
+        self,
+        full: ASGIApp,
+        wsgi: WsgiApp,
+        direct: frozenset[str],
+        threads: int,
+        on_started: Callable[[], None],
+    ) -> None:
+        self._full = full
+        self._wsgi = wsgi
+        self._direct = direct
+        self._threads = threads
+        self._on_started = on_started
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, connection or lifespan."""
+        if scope["type"] == "http" and goes_direct(scope, self._direct):
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._full(scope, receive, self._announcing(send))
+        else:
+            await self._full(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
+        if body is None:
+            return
+        loop = asyncio.get_running_loop()
+        # MLflow keeps the request's workspace in a context variable: each call gets a context of
+        # its own, or the next one on the same thread would see it.
+        context = contextvars.Context()
+        start, content = await loop.run_in_executor(
+            self._executor(), context.run, call_wsgi, self._wsgi, scope, body
+        )
+        await send(start)
+        await send({"type": "http.response.body", "body": content})
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="mlflow")
+        return self._pool
+
+    def _announcing(self, send: Send) -> Send:
+        async def announcing(message: Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                self._on_started()
+
+        return announcing
+
+
+def goes_direct(scope: Scope, direct: frozenset[str]) -> bool:
+    """Whether a request is a plain REST call to a host that MLflow answers to."""
+    if scope["path"] not in direct or scope["method"] not in METHODS or scope.get("root_path"):
+        return False
+    host: bytes | None = None
+    for name, value in scope["headers"]:
+        if name in _LONG_WAY_HEADERS or (name == b"host" and host is not None):
+            return False
+        if name == b"host":
+            host = value
+    return host is not None and host_allowed(host)
+
+
+@lru_cache(maxsize=1024)
+def host_allowed(host: bytes) -> bool:
+    """Ask MLflow's own host check; a refused host is left to MLflow's ASGI stack to answer."""
+    fastapi_security = import_module("mlflow.server.fastapi_security")
+    allowed = fastapi_security.get_allowed_hosts()
+    return bool(fastapi_security.is_allowed_host_header(allowed, host.decode("latin-1")))
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The whole body, or None when the client has gone before sending all of it."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return bytes(message.get("body", b""))
+    chunks: list[bytes] = []
+    while message["type"] == "http.request":
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(chunks)
+        message = await receive()
+    return None
+
+
+def call_wsgi(wsgi: WsgiApp, scope: Scope, body: bytes) -> tuple[Message, bytes]:
+    """Call a WSGI application with the environment that MLflow's own mount gives it."""
+    from starlette.middleware.wsgi import build_environ  # noqa: PLC0415
+
+    answers: list[Message] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
+        answers.append(
+            {
+                "type": "http.response.start",
+                "status": int(status[:3]),
+                "headers": [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers],
+            }
+        )
+
+    result = wsgi(build_environ(scope, body), start_response)
+    try:
+        content = b"".join(result)
+    finally:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
+    return answers[-1], content
+
+
+def direct_paths(flask_app: Any, full: Any, *, auth: bool) -> frozenset[str]:
+    """The paths that MLflow's Flask application alone answers, with small JSON bodies.
+
+    Those are the REST endpoints without a variable part, `/health`, `/version` and our status.
+    Left out: what a native ASGI route could match, and what MLflow's ASGI permission check guards.
+    """
+    handlers = import_module("mlflow.server.handlers")
+    rest = {path for path, _handler, _methods in handlers.get_endpoints()} | _OWN_PATHS
+    fixed = {rule.rule for rule in flask_app.url_map.iter_rules() if not rule.arguments}
+    return frozenset(
+        path
+        for path in rest & fixed
+        if not _is_native(full, path) and not (auth and _is_guarded(path))
+    )
+
+
+def _is_native(full: Any, path: str) -> bool:
+    from starlette.routing import Match, Mount  # noqa: PLC0415
+
+    routes = [route for route in full.routes if not isinstance(route, Mount)]
+    scopes = [
+        {"type": "http", "path": path, "method": method, "root_path": "", "headers": []}
+        for method in METHODS
+    ]
+    return any(route.matches(scope)[0] != Match.NONE for route in routes for scope in scopes)
+
+
+def _is_guarded(path: str) -> bool:
+    from mlflow.server.auth import _find_fastapi_validator  # noqa: PLC0415
+
+    return any(_find_fastapi_validator(path, method) is not None for method in METHODS)

@@ -1,0 +1,48 @@
+"""What a stack remembers about itself between commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+SCHEMA = "provision.stack/1"
+
+
+@dataclass(frozen=True)
+class StackRecord:
+    """What was asked for and where it listens.
+
+    `fingerprint` is a digest of the settings that the running server was started with;
+    `port` survives restarts, so that the tracking URI does too.
+    """
+
+    name: str
+    target: str
+    scenario: str
+    spec_file: str
+    listen: str
+    port: int
+    engine: str
+    auth: str
+    artifacts: str
+    mlflow_version: str
+    sizing: str
+    fingerprint: str
+    database_port: int = 0
+    created_at: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as it is stored."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> StackRecord | None:
+        """The stored record; `None` where there is none, or none that this version can read."""
+        if value is None or value.get("schema") != SCHEMA:
+            return None
+        known = {field.name for field in fields(cls)}
+        try:
+            return cls(**{key: item for key, item in value.items() if key in known})
+        except TypeError:
+            return None

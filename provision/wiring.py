@@ -1,0 +1,148 @@
+"""The composition root: the only place that builds adapters and targets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from provision.adapters import packages, processes, specfile, workspace
+from provision.adapters.local_store import LocalFiles
+from provision.adapters.tracking import TrackingClient
+from provision.app import check as checks
+from provision.app import lifecycle, stacks
+from provision.app.check_local import check_local
+from provision.app.specs import ValidationResult, default_spec, validate
+from provision.errors import MissingError, ProvisionError
+from provision.model.clients import shell_from
+from provision.model.endpoint import Endpoint
+from provision.model.layout import Layout
+from provision.model.report import Finding, Report
+from provision.model.spec import Spec
+from provision.settings import Settings, python_executable
+from provision.targets.base import Target
+from provision.targets.local import LocalTarget
+from provision.targets.local_settings import ANY_ADDRESS, Host
+from provision.targets.serverless import ServerlessTarget
+
+
+@dataclass(frozen=True)
+class OpenedStack:
+    """A spec with the target that it names, and all that its commands need."""
+
+    spec: Spec
+    target: Target
+    layout: Layout
+    settings: Settings
+
+    @property
+    def shell(self) -> str:
+        """The user's shell, as a format of `provision env`."""
+        return shell_from(self.settings.shell)
+
+    def check(
+        self, endpoint: Endpoint, on_layer: Callable[[Finding], None] = lambda _: None
+    ) -> Report:
+        """Look at the endpoint as a client does."""
+        if not endpoint.has_server:
+            return check_local(endpoint, LocalFiles(), time.perf_counter, on_layer=on_layer)
+        return checks.check(
+            endpoint,
+            TrackingClient.from_endpoint,
+            time.perf_counter,
+            packages.installed_version("mlflow"),
+            environment=self.settings.environment,
+            on_layer=on_layer,
+        )
+
+    def status(self) -> lifecycle.StatusResult:
+        """State, address, size and contents."""
+        until = self.spec.lifetime.until
+        return lifecycle.status(
+            self.target,
+            self.spec.name,
+            self.spec.target,
+            until.isoformat() if until else None,
+            ask_server,
+        )
+
+    def require_endpoint(self) -> Endpoint:
+        """The endpoint; raises `MissingError` before the first `up`."""
+        endpoint = self.target.endpoint()
+        if endpoint is None:
+            raise MissingError(
+                f"{self.spec.name} was never brought up from here",
+                next_step="provision up (provision list shows the stacks that there are)",
+            )
+        return endpoint
+
+    def remember(self, uri: str) -> None:
+        """Put the stack on the list."""
+        entry = stacks.IndexEntry(self.layout.root, self.spec.name, self.spec.target, uri)
+        stacks.remember(workspace, self.settings.index_dir, entry)
+
+
+def open_stack(settings: Settings) -> OpenedStack:
+    """Read the spec (or take the default named after the folder) and build its target."""
+    spec = read_spec(settings)
+    artifacts = spec.artifacts.path
+    layout = Layout.below(
+        settings.state_dir,
+        spec.name,
+        (settings.spec_file.parent / artifacts).absolute() if artifacts else None,
+    )
+    return OpenedStack(spec, _target(spec, layout, settings), layout, settings)
+
+
+def read_spec(settings: Settings) -> Spec:
+    """The spec that counts here."""
+    if settings.spec_required or settings.spec_file.exists():
+        return specfile.load_spec(settings.spec_file)
+    return default_spec(settings.spec_file.parent.name)
+
+
+def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
+    version = packages.installed_version("mlflow") or ""
+    if spec.target != "local":
+        raise MissingError(
+            f"this version of provision cannot bring up the target {spec.target} yet",
+            next_step="set target: local in the spec; the same file moves up later",
+        )
+    if spec.scenario == "none":
+        return ServerlessTarget(spec, settings.spec_file, layout, version, now)
+    # Names cost look-ups: only a server that others can reach needs them.
+    names = packages.own_names() if spec.access.listen in ANY_ADDRESS else ()
+    host = Host(python_executable(), version, settings.inherited, names)
+    return LocalTarget(spec, settings.spec_file, layout, host, now)
+
+
+def validate_spec(settings: Settings) -> ValidationResult:
+    """Whether the spec is right today; raises `SpecError` with every problem."""
+    return validate(settings.spec_file, datetime.now(UTC).astimezone().date(), specfile.read_spec)
+
+
+def list_stacks(settings: Settings) -> stacks.StackList:
+    """All stacks of this user."""
+    return stacks.stack_list(workspace, settings.index_dir, is_running)
+
+
+def is_running(root: Path) -> bool:
+    """Whether a stack's supervisor lives."""
+    return processes.supervisor_of(root) is not None
+
+
+def ask_server(endpoint: Endpoint) -> dict[str, Any] | None:
+    """The server's own view of itself; `None` when it does not answer in time."""
+    try:
+        with TrackingClient.from_endpoint(endpoint) as client:
+            return client.server_status()
+    except ProvisionError:
+        return None
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

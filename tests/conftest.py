@@ -1,0 +1,101 @@
+"""What all tests share: a folder that any user can reach, and the command line as a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.adapters.processes import any_free_port, marked
+
+
+@dataclass
+class Cli:
+    """`provision` as users run it: a process of its own, in a folder, with a clean environment."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "provision", *arguments]
+
+    def env(self) -> dict[str, str]:
+        home = self.folder.parent / "home"
+        home.mkdir(exist_ok=True)
+        base = {"PATH": os.environ["PATH"], "HOME": str(home), "SHELL": "/bin/bash"}
+        return {**base, "LANG": "C.UTF-8", **self.environment}
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.env(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def ok(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}\n{self.logs()}"
+        return done.stdout
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        value = json.loads(self.ok(*arguments, "--json"))
+        assert isinstance(value, dict)
+        return value
+
+    def spec(self, text: str) -> Path:
+        path = self.folder / "provision.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def root(self) -> Path:
+        """The folder of the only stack here."""
+        (record,) = self.folder.glob(".provision/*/stack.json")
+        return record.parent
+
+    def logs(self) -> str:
+        return "\n".join(
+            f"--- {log}\n{log.read_text(errors='replace')[-3000:]}"
+            for log in self.folder.glob(".provision/*/logs/*.log")
+        )
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder below one that every user can walk through (pytest's own is closed to others)."""
+    base = Path(tempfile.mkdtemp(prefix="provision-test-"))
+    base.chmod(0o755)
+    folder = base / "churn"
+    folder.mkdir()
+    yield folder
+    _stop_all(base)
+    shutil.rmtree(base, ignore_errors=True)
+
+
+def _stop_all(base: Path) -> None:
+    for record in base.rglob("stack.json"):
+        for process in marked(record.parent):
+            process.kill()
+
+
+@pytest.fixture
+def cli(open_folder: Path) -> Cli:
+    return Cli(open_folder)
+
+
+@pytest.fixture
+def port() -> int:
+    return any_free_port("127.0.0.1")

@@ -1,0 +1,157 @@
+"""The arrows between the rooms of the house, and who may open which door to the outside."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "provision"
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if "terraform" not in p.parts)
+
+# Room -> rooms that it may import from; "" is the top of the package.
+ARROWS = {
+    "model": {"model", "errors"},
+    "app": {"app", "model", "targets.base", "errors", "_version", "adapters.packages"},
+    "adapters": {"model", "errors", "_version"},
+    "targets": {"targets", "adapters", "model", "errors", "server.settings", "server.locations"},
+    "server": {"server", "errors", "_version"},
+    "cli": {"cli", "app", "model", "targets.base", "wiring", "settings", "ui", "errors", "_version", "adapters.workspace"},
+    "": None,
+}  # fmt: skip
+
+# Outside module -> the only places that may import it.
+DOORS = {
+    "yaml": {"adapters/specfile.py"},
+    "pydantic": {"model"},
+    "http": {"adapters/tracking.py"},
+    "urllib.request": set(),
+    "requests": set(),
+    "boto3": set(),
+    "python_terraform": set(),
+    "psutil": {"adapters/processes.py"},
+    "supervisor": set(),
+    "mlflow": {"server"},
+    "gunicorn": {"server"},
+    "uvicorn": {"server"},
+    "uvicorn_worker": {"server"},
+    "starlette": {"server"},
+    "sqlalchemy": {"server"},
+    "subprocess": {"adapters/processes.py", "adapters/postgres.py", "server"},
+    "rich": {"ui.py"},
+    "shtab": {"cli/other.py"},
+}
+PURE = sys.stdlib_module_names - {
+    "subprocess", "socket", "ssl", "http", "shutil", "tempfile", "sqlite3", "glob", "time", "random", "os",
+}  # fmt: skip
+LONGEST_FILE = 400
+LONGEST_COMMAND = 25
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_entered(path: Path) -> set[str]:
+    inside = (name.removeprefix("provision.") for name in imports(path) if name.startswith("provision."))
+    return set(inside)
+
+
+def allowed(module: str, rooms: set[str]) -> bool:
+    return any(module == room or module.startswith(room + ".") for room in rooms) or any(
+        room.startswith(module + ".") for room in rooms
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_follow_the_arrows(path: Path) -> None:
+    room = name_of(path).split("/")[0] if "/" in name_of(path) else ""
+    rooms = ARROWS[room]
+    if rooms is None:
+        return
+    strays = {module for module in rooms_entered(path) if not allowed(module, rooms)}
+    assert not strays, f"{name_of(path)} may not import {strays}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_each_outside_system_has_one_door(path: Path) -> None:
+    own = name_of(path)
+    for module in imports(path):
+        for system, doors in DOORS.items():
+            if module == system or module.startswith(system + "."):
+                assert any(own == door or own.startswith(door + "/") for door in doors), (
+                    f"{own} imports {module}"
+                )
+
+
+def test_no_adapter_imports_another() -> None:
+    for path in (PACKAGE / "adapters").glob("*.py"):
+        others = {m for m in imports(path) if m.startswith("provision.adapters")}
+        assert not others, f"{name_of(path)} imports {others}"
+
+
+def test_the_model_is_pure() -> None:
+    for path in (PACKAGE / "model").glob("*.py"):
+        for module in imports(path):
+            top = module.split(".")[0]
+            assert top in {"provision", "pydantic", "pydantic_core"} or top in PURE, (
+                f"{name_of(path)} imports {module}"
+            )
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    for path in FILES:
+        if name_of(path).startswith("server/") or name_of(path) == "settings.py":
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert "os.environ" not in text and "getenv(" not in text, name_of(path)
+
+
+def test_only_the_ui_prints() -> None:
+    for path in FILES:
+        calls = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call))
+        printing = [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id in ("print", "input")]
+        assert not printing, f"{name_of(path)}:{printing}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_stay_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef]:
+    yield from (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef))
+
+
+def length(function: ast.FunctionDef) -> int:
+    first = function.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    start = function.body[1] if documented and len(function.body) > 1 else first
+    return (function.end_lineno or start.lineno) - start.lineno + 1
+
+
+def test_the_median_function_is_under_ten_lines() -> None:
+    lengths = sorted(length(f) for path in FILES for f in functions(path))
+    assert lengths[len(lengths) // 2] < 10
+
+
+def test_command_bodies_are_short() -> None:
+    for path in (PACKAGE / "cli").glob("*.py"):
+        for function in functions(path):
+            assert length(function) < LONGEST_COMMAND, f"{name_of(path)}: {function.name}"
