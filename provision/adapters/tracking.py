@@ -295,7 +295,7 @@ class TrackingClient:
         target = self._url.path.rstrip("/") + path
         try:
             # A server that refuses a body may answer and close before it has read all of it.
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._connection.request(method, target, body, {**self._headers, **headers})
             response = self._connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}

@@ -34,8 +34,3 @@ def env(endpoint: Endpoint, style: str, password: Secret | None = None) -> str:
         f"{style}: not a style that `provision env` knows",
         next_step=f"use one of {', '.join(STYLES)}",
     )
-
-
-def paste_line(endpoint: Endpoint, shell: str) -> str:
-    """The one line to paste into `shell` so that its MLflow clients use the endpoint."""
-    return clients.paste_line(endpoint, shell)

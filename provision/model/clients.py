@@ -180,11 +180,6 @@ def render_shell(endpoint: Endpoint, shell: str) -> str:
     return SHELLS[shell](client_variables(endpoint), stale_variables(endpoint))
 
 
-def paste_line(endpoint: Endpoint, shell: str) -> str:
-    """The variables as one line for one of SHELLS, which works in any folder."""
-    return "; ".join(SHELLS[shell](client_variables(endpoint), ()).splitlines())
-
-
 def render_dotenv(endpoint: Endpoint, password: Secret | None = None) -> str:
     """A .env file; without `password` it says in a comment where that is.
 

@@ -21,7 +21,6 @@ from provision.targets.record import StackRecord
 
 _LEAST_FREE_BYTES = 200 * sizing.MIB
 _LOCK_WAIT_SECONDS = 180.0
-_FIRST_DATABASE_PORT = 15432
 
 
 @dataclass(frozen=True)
@@ -228,8 +227,9 @@ class LocalTarget:
             postgres.create_cluster(
                 plan.binaries, self._layout.cluster, plan.account, role_password=password
             )
-            start = plan.record.database_port or _FIRST_DATABASE_PORT
-            port = processes.free_port("127.0.0.1", start)
+            port = plan.record.database_port
+            if not port or not processes.can_listen("127.0.0.1", port):
+                port = processes.any_free_port("127.0.0.1")
             postgres.write_server_config(
                 self._layout.cluster,
                 plan.account,

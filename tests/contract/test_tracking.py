@@ -64,7 +64,11 @@ def test_a_port_that_drops_packets_times_out() -> None:
 
 def test_a_port_that_accepts_and_never_answers_is_silent() -> None:
     done = threading.Event()
-    with listening(lambda _: done.wait(10) and None) as server:
+
+    def hang(connection: socket.socket) -> None:
+        done.wait(10)
+
+    with listening(hang) as server:
         assert kind_of(server.endpoint(), timeout=0.3) == (ErrorKind.SILENT, "")
         done.set()
 
@@ -151,6 +155,12 @@ def test_requests_share_one_connection() -> None:
     assert (server.connections, len(seen)) == (1, 5)
 
 
+def test_small_requests_are_not_held_back_by_nagles_algorithm() -> None:
+    with listening(answering(EMPTY, [])) as server, TrackingClient(server.endpoint()) as client:
+        client.open()
+        assert client._connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_connection_that_the_server_has_closed_meanwhile_is_opened_again() -> None:
     seen: list[bytes] = []
     handler = answering(EMPTY, seen, keep=False)
@@ -176,12 +186,13 @@ def test_credentials_travel_as_basic_auth_in_utf8_and_stay_out_of_errors() -> No
     )
 
 
-def test_a_server_that_refuses_a_body_halfway_is_still_understood() -> None:
+@pytest.mark.parametrize("reads_on", [True, False])
+def test_a_server_that_refuses_a_body_halfway_is_still_understood(reads_on: bool) -> None:
     def handle(connection: socket.socket) -> None:
         connection.recv(2048)
         connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
-        while connection.recv(65536):
+        while reads_on and connection.recv(65536):
             pass
 
     with (
