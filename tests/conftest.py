@@ -16,6 +16,14 @@ from typing import Any
 import pytest
 
 from provision.adapters.processes import any_free_port, marked
+from tests import needs
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.needs("chromium")`: before any fixture starts something."""
+    for program in needs.programs_of(item):
+        needs.insist(program)
 
 
 @dataclass

@@ -14,7 +14,10 @@ from provision.targets.base import Holding, Progress, Snapshot, State, Target, U
 
 @dataclass(frozen=True)
 class UpResult:
-    """What `up` reached. `paste` is the one line that points a shell at it."""
+    """What `up` reached.
+
+    `paste` is the one line that points a shell at it, `others` the tracking URIs for other machines.
+    """
 
     name: str
     uri: str
@@ -23,6 +26,7 @@ class UpResult:
     paste: str
     credentials_file: str | None
     username: str | None
+    others: Sequence[str]
     notes: Sequence[str]
 
 
@@ -58,6 +62,7 @@ def up(
         paste=paste(endpoint),
         credentials_file=str(credentials.password_file) if credentials else None,
         username=credentials.username if credentials else None,
+        others=endpoint.aliases,
         notes=started.notes,
     )
 

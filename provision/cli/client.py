@@ -64,6 +64,11 @@ def logs(arguments: Namespace, ui: Ui) -> int:
     """Show the last lines of a log, and go on with `--follow`."""
     stack = open_stack(arguments)
     name, path = _log(stack, arguments.which)
+    if not path.exists() and not arguments.follow:
+        raise MissingError(
+            f"the log named {name} was never written",
+            next_step="provision status shows what there is; provision up starts it",
+        )
     lines = workspace.tail(path, max(arguments.lines, 0))
     if arguments.json:
         ui.result("logs", {"log": name, "path": path, "lines": lines}, "")

@@ -14,7 +14,7 @@ from provision.app import lifecycle
 from provision.cli import texts
 from provision.cli.context import open_stack
 from provision.model.paste import paste_line
-from provision.settings import read_settings
+from provision.settings import python_executable, read_settings
 from provision.targets.base import Holding, State, UpOptions
 from provision.ui import Ui
 
@@ -40,13 +40,22 @@ def up(arguments: Namespace, ui: Ui) -> int:
 
 def _env_command(arguments: Namespace) -> str:
     """`provision env` as this user would have to type it, from any folder."""
-    program = sys.argv[0] if shutil.which("provision") is None else "provision"
-    words = [str(Path(program).absolute()) if "/" in program else program, "env"]
-    if arguments.file:
-        words += ["--file", str(Path(arguments.file).absolute())]
+    words = [*_program(), "env"]
+    spec_file = read_settings(arguments.file).spec_file
+    if arguments.file or spec_file.exists():
+        words += ["--file", str(spec_file)]
     if arguments.state_dir:
         words += ["--state-dir", str(Path(arguments.state_dir).absolute())]
     return shlex.join(words)
+
+
+def _program() -> list[str]:
+    if shutil.which("provision") is not None:
+        return ["provision"]
+    path = Path(sys.argv[0])
+    if path.name == "__main__.py":
+        return [python_executable(), "-m", "provision"]
+    return [str(path.absolute())]
 
 
 def status(arguments: Namespace, ui: Ui) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from provision.cli.parser import build_parser
+from provision.errors import ProvisionError, UsageError
 
 if TYPE_CHECKING:
     from provision.ui import Ui
@@ -17,15 +20,28 @@ _PIPE_CLOSED = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never lets a traceback out."""
-    arguments = build_parser().parse_args(argv)
-    from provision.cli.console import open_ui  # noqa: PLC0415 - after --help and bad usage
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return _run(words)
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; it must find somewhere to write to.
+        # (Python's library reference, module signal, "Note on SIGPIPE")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        arguments = build_parser().parse_args(words)
+    except UsageError as error:
+        return _report(error, _ui_of(words), debug=False)
+    from provision.cli.console import open_ui  # noqa: PLC0415 - after --help
 
     ui = open_ui(arguments)
     try:
         return int(arguments.run(arguments, ui) or 0)
     except BrokenPipeError:
-        sys.stderr.close()
-        return _PIPE_CLOSED
+        raise
     except KeyboardInterrupt:
         ui.note("interrupted")
         return _INTERRUPTED
@@ -33,9 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error, ui, debug=arguments.debug)
 
 
-def _report(error: Exception, ui: Ui, *, debug: bool) -> int:
-    from provision.errors import ProvisionError  # noqa: PLC0415
+def _ui_of(words: Sequence[str]) -> Ui:
+    """The `Ui` for a command line that could not be understood as a whole."""
+    from provision.cli.console import open_ui  # noqa: PLC0415
 
+    return open_ui(Namespace(json="--json" in words, no_color="--no-color" in words, quiet=False))
+
+
+def _report(error: Exception, ui: Ui, *, debug: bool) -> int:
     if debug:
         raise error
     if not isinstance(error, ProvisionError):

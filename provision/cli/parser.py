@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
+
+from provision.errors import UsageError
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction["_Parser"]
@@ -30,8 +33,13 @@ Runner = Callable[[argparse.Namespace, object], int]
 class _Parser(argparse.ArgumentParser):
     """argparse, but an error in a command's arguments says which help shows the right ones."""
 
+    def print_help(self, file: IO[str] | None = None) -> None:
+        """Print it at once: a closed pipe shows here and not in Python's last flush."""
+        super().print_help(file)
+        sys.stdout.flush()
+
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\nnext step: {self.prog} --help\n")
+        raise UsageError(message, next_step=f"{self.prog} --help")
 
 
 def _lazy(module: str, function: str) -> Runner:
@@ -78,9 +86,7 @@ class _Adder:
         self._commands = commands
         self._common = common
 
-    def __call__(
-        self, name: str, runner: Runner, text: str, *examples: str
-    ) -> _Parser:
+    def __call__(self, name: str, runner: Runner, text: str, *examples: str) -> _Parser:
         epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
         parser = self._commands.add_parser(
             name,

@@ -57,6 +57,8 @@ def up(result: UpResult, paint: Paint) -> str:
     word = "is up" if result.changed else "was up already"
     lines = [f"{paint('strong', result.name)} {word} (MLflow {result.mlflow_version})", ""]
     lines.append(f"  tracking URI   {paint('good', result.uri)}")
+    if result.others:
+        lines.append(f"  for others     {result.others[0]}")
     if result.username:
         lines.append(f"  user           {result.username}")
         lines.append(f"  password       in {result.credentials_file}")

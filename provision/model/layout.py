@@ -95,6 +95,11 @@ class Layout:
         return self.secrets / "session-key"
 
     @property
+    def gateway_passphrase(self) -> Path:
+        """What encrypts the API keys that MLflow's gateway keeps in the database."""
+        return self.secrets / "gateway-passphrase"
+
+    @property
     def auth_config(self) -> Path:
         """MLflow's basic-auth settings, which hold the first password until it is used."""
         return self.secrets / "basic-auth.ini"

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from provision.server import environment
+from provision.server import environment, sqlite_file
 from provision.server.boot_report import BootReport
 from provision.server.failures import BootError, first_line
 from provision.server.settings import ServerSettings
@@ -47,8 +47,9 @@ def _run(settings: ServerSettings) -> None:
     environment.apply(settings)
     try:
         listener = _import(settings, report)
-        _database(settings, report)
-        _auth(settings, report)
+        with environment.admin_password(settings.auth):
+            _database(settings, report)
+            _auth(settings, report)
         _serve(settings, report, listener)
     except BootError:
         raise
@@ -89,7 +90,7 @@ def _auth(settings: ServerSettings, report: BootReport) -> None:
 
     with report.phase("auth"):
         if settings.auth:
-            application.create_admin(settings.auth)
+            application.create_admin()
 
 
 def _serve(settings: ServerSettings, report: BootReport, listener: socket.socket) -> None:
@@ -99,6 +100,9 @@ def _serve(settings: ServerSettings, report: BootReport, listener: socket.socket
     report.begin("serve")
     lifeline = Lifeline()
     with ExitStack() as after:
+        if settings.is_sqlite:
+            # After the last worker: what is left is one whole file, which can be copied as it is.
+            after.callback(sqlite_file.settle, sqlite_file.path_of(settings.database_url))
         if settings.job_runner:
             after.callback(jobs.clean, jobs.prepare())
             if settings.auth:

@@ -6,7 +6,6 @@ import gc
 import os
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -19,27 +18,22 @@ from provision.server.settings import AuthSettings, ServerSettings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_ADMIN_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"  # noqa: S105  (the variable's name)
 _SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # noqa: S105  (the variable's name)
 
 
-def create_admin(auth: AuthSettings) -> None:
+def create_admin() -> None:
     """Load MLflow's auth application and create the first admin, if there is none yet.
 
-    The password and the secret key are in this process's environment only while MLflow reads them,
-    so that no program started from here inherits them. Raises BootError `auth-failed`.
+    MLflow reads the password when its auth application is imported: call this within
+    `environment.admin_password`. Raises BootError `auth-failed`.
     """
-    environment.write_auth_config(auth)
-    os.environ[_ADMIN_PASSWORD] = _secret(auth.admin_password_file)
     try:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
         from mlflow.server.auth import bootstrap_admin_user  # noqa: PLC0415
 
         bootstrap_admin_user()
     except MlflowException as error:
-        raise _auth_failed(first_line(error)) from error
-    finally:
-        del os.environ[_ADMIN_PASSWORD]
+        raise environment.auth_failed(first_line(error)) from error
     os.environ["_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED"] = "true"
 
 
@@ -80,7 +74,7 @@ def _full_application(auth: AuthSettings | None) -> Any:
         return app
     from mlflow.server.auth import create_app  # noqa: PLC0415
 
-    os.environ[_SECRET_KEY] = _secret(auth.secret_key_file)
+    os.environ[_SECRET_KEY] = environment.secret(auth.secret_key_file)
     try:
         return create_app()
     finally:
@@ -96,22 +90,3 @@ def close_connections() -> None:
     """Close every pooled database connection, so that no two processes share one after a fork."""
     for engine in [found for found in gc.get_objects() if isinstance(found, Engine)]:
         engine.dispose()
-
-
-def _secret(path: str) -> str:
-    try:
-        value = Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise _auth_failed(str(error)) from error
-    if not value:
-        raise _auth_failed(f"{path} is empty")
-    return value
-
-
-def _auth_failed(reason: str) -> BootError:
-    return BootError(
-        "auth-failed",
-        f"basic auth cannot be set up: {reason}",
-        next_step="put the secret back into its file (at least 12 characters for the admin's "
-        "password); then `provision up`",
-    )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import configparser
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from provision.server.failures import BootError
 from provision.server.settings import AuthSettings, ServerSettings
 
 ARTIFACT_ROOT = "mlflow-artifacts:/"
@@ -14,6 +17,8 @@ ARTIFACT_ROOT = "mlflow-artifacts:/"
 
 AUTH_CACHE_SECONDS = 60
 """How long a verified password is remembered, and so how long a removed user may still get in."""
+
+_ADMIN_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"  # noqa: S105  (the variable's name)
 
 # Whatever the caller's shell exported about some other server must not steer this one; above all
 # MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE.
@@ -70,6 +75,11 @@ def apply(settings: ServerSettings) -> None:
     for name in [name for name in os.environ if name.startswith(_FOREIGN_PREFIXES)]:
         del os.environ[name]
     os.environ.update(variables(settings))
+    if settings.gateway_passphrase_file:
+        # Without one, MLflow encrypts the gateway's API keys with a passphrase from its source
+        # (mlflow/utils/crypto.py, DEFAULT_KEK_PASSPHRASE).
+        passphrase = secret(settings.gateway_passphrase_file)
+        os.environ["MLFLOW_CRYPTO_KEK_PASSPHRASE"] = passphrase
 
 
 def write_auth_config(auth: AuthSettings) -> None:
@@ -88,3 +98,41 @@ def write_auth_config(auth: AuthSettings) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         config.write(stream)
+
+
+@contextmanager
+def admin_password(auth: AuthSettings | None) -> Iterator[None]:
+    """Where MLflow may read the first admin's password: in this process, while the body runs.
+
+    No program that is started later inherits it.
+    """
+    if auth is None:
+        yield
+        return
+    write_auth_config(auth)
+    os.environ[_ADMIN_PASSWORD] = secret(auth.admin_password_file)
+    try:
+        yield
+    finally:
+        del os.environ[_ADMIN_PASSWORD]
+
+
+def secret(path: str) -> str:
+    """The secret in a file; raises BootError `auth-failed` where there is none."""
+    try:
+        value = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise auth_failed(str(error)) from error
+    if not value:
+        raise auth_failed(f"{path} is empty")
+    return value
+
+
+def auth_failed(reason: str) -> BootError:
+    """The error for accounts that cannot be set up."""
+    return BootError(
+        "auth-failed",
+        f"basic auth cannot be set up: {reason}",
+        next_step="put the secret back into its file (at least 12 characters for the admin's "
+        "password); then `provision up`",
+    )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 KEEP_ALIVE_SECONDS = 75
-STOP_SECONDS = 20
+STOP_SECONDS = 15
 """How long requests under way may take to finish after SIGTERM; supervisors should wait longer."""
 
 _HUNG_SECONDS = 120
@@ -71,13 +71,7 @@ class Master(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "errorlog": "-",
             "loglevel": "info",
-            "pre_fork": lambda _master, _worker: (
-                gc.freeze(),
-                gc.set_threshold(*eval(__import__("os").environ.get("GCT", "(700,10,10)"))),
-                __import__("sys").setswitchinterval(
-                    float(__import__("os").environ.get("SWI", "0.005"))
-                ),
-            ),
+            "pre_fork": lambda _master, _worker: gc.freeze(),
             "post_fork": lambda _master, _worker: self._lifeline.hold(),
         }
 

@@ -35,6 +35,7 @@ class ServerSettings:
     Host headers that are answered, with their port; an empty list means MLflow's default (this
     machine and the private networks). `local_artifact_root` names the folder whose absolute paths
     in a SQLite file become served locations at the start; it must lie in `artifacts_destination`.
+    The passphrase in `gateway_passphrase_file` encrypts the API keys that MLflow's gateway keeps.
     """
 
     host: str
@@ -54,7 +55,7 @@ class ServerSettings:
     upgrade_database: bool = False
     pg_dump: str | None = None
     local_artifact_root: str | None = None
-    started_by: str = ""
+    gateway_passphrase_file: str | None = None
 
     @classmethod
     def load(cls, path: Path) -> ServerSettings:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import sqlite3
 import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from provision.server.failures import BootError
 
@@ -37,7 +39,9 @@ def check(path: Path, backup_dir: Path) -> None:
 
 
 def _quick_check(path: Path) -> str:
-    with closing(sqlite3.connect(path)) as connection:
+    # Read-only: looking at a damaged file must not change it.
+    address = f"file:{quote(str(path))}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
         deadline = time.monotonic() + _CHECK_SECONDS
         connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 100_000)
         try:
@@ -53,12 +57,13 @@ def _quick_check(path: Path) -> str:
 
 def damaged(path: Path, backup_dir: Path, problem: str) -> BootError:
     """The error for a damaged file, with the two ways back."""
+    file, kept = shlex.quote(str(path)), shlex.quote(f"{path}.damaged")
     return BootError(
         "database-damaged",
         f"the database {path} is damaged: {problem.splitlines()[0]}",
         next_step=(
-            f"keep the file: `mv {path} {path}.damaged`. Then put a copy from {backup_dir} in its "
-            f"place, or save what is readable: `sqlite3 {path}.damaged .recover | sqlite3 {path}`; "
+            f"keep the file: `mv {file} {kept}`. Then put a copy from {backup_dir} in its place, "
+            f"or save what is readable: `sqlite3 {kept} .recover | sqlite3 {file}`; "
             "then `provision up`"
         ),
     )
@@ -73,6 +78,12 @@ def enable_wal(path: Path) -> None:
     """
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
+
+
+def settle(path: Path) -> None:
+    """Write the log back into the file: SQLite does it when the last connection closes."""
+    with contextlib.suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def back_up(path: Path, backup_dir: Path, reason: str) -> Path:

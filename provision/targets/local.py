@@ -244,6 +244,7 @@ class LocalTarget:
         if plan.record.auth == "basic":
             workspace.ensure_secret(layout.admin_password)
             workspace.ensure_secret(layout.session_key)
+        workspace.ensure_secret(layout.gateway_passphrase)
         config = supervision.supervisor_config(
             as_root=os.geteuid() == 0,
             database=plan.binaries is not None,
@@ -306,4 +307,5 @@ class LocalTarget:
         }[report.state]
 
     def _endpoint_of(self, record: StackRecord) -> Endpoint:
-        return settings.endpoint_of(record, self._layout)
+        others = settings.aliases(self._spec, self._host, record)
+        return settings.endpoint_of(record, self._layout, others)

@@ -86,8 +86,16 @@ def fingerprint(record: StackRecord, sizing: Sizing, spec: Spec, host: Host) -> 
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def endpoint_of(record: StackRecord, layout: Layout) -> Endpoint:
-    """How a client on this machine gets in."""
+def aliases(spec: Spec, host: Host, record: StackRecord) -> tuple[str, ...]:
+    """Tracking URIs for other machines: the names that the spec lists, then this machine's own."""
+    listed = [name for name in spec.access.allowed_hosts if "*" not in name]
+    own = [_netloc(name) for name in host.names if not name.endswith(".localdomain")]
+    names = [*listed, *own] if record.listen in ANY_ADDRESS else listed
+    return tuple(f"http://{list(_with_port(name, record.port))[-1]}" for name in names)
+
+
+def endpoint_of(record: StackRecord, layout: Layout, others: tuple[str, ...] = ()) -> Endpoint:
+    """How a client on this machine gets in, and by which URIs `others` do."""
     host = ANY_ADDRESS.get(record.listen, record.listen)
     has_auth = record.auth == "basic"
     return Endpoint(
@@ -95,6 +103,7 @@ def endpoint_of(record: StackRecord, layout: Layout) -> Endpoint:
         uri=f"http://{_netloc(host)}:{record.port}",
         mlflow_version=record.mlflow_version,
         credentials=Credentials(ADMIN, layout.admin_password) if has_auth else None,
+        aliases=others,
     )
 
 
@@ -139,6 +148,7 @@ def server_settings(wanted: Wanted, databases: Databases) -> ServerSettings:
         job_runner=sizing.job_runner,
         upgrade_database=databases.upgrade,
         pg_dump=databases.pg_dump,
+        gateway_passphrase_file=str(layout.gateway_passphrase),
         local_artifact_root=str(layout.artifacts) if record.engine == "sqlite" else None,
     )
 

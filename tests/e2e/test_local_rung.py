@@ -9,15 +9,18 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
 
 from provision.adapters.processes import marked
+from tests.clients import client
 from tests.conftest import Cli
 
 pytestmark = pytest.mark.slow
+
+needs_postgres = pytest.mark.needs("postgres")
+ENGINES = ["sqlite", pytest.param("postgres", marks=needs_postgres)]
 
 LOG_A_RUN = """
 import mlflow, sys
@@ -36,24 +39,6 @@ print(mlflow.artifacts.load_text(run.info.artifact_uri + "/note.txt"))
 """
 
 
-def client(cli: Cli, program: str, *arguments: str, cwd: Path | None = None) -> str:
-    """Run a client in a shell that did what `provision env` says."""
-    script = f'eval "$({sys.executable} -m provision env -f "$SPEC")"; exec "$PYTHON" -c "$PROGRAM" "$@"'
-    elsewhere = cwd or cli.folder.parent
-    spec = cli.folder / "provision.yaml"
-    done = subprocess.run(
-        ["bash", "-c", script, "client", *arguments],
-        env={**cli.env(), "PYTHON": sys.executable, "PROGRAM": program, "SPEC": str(spec)},
-        cwd=elsewhere,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1]
-
-
 def eventually(condition: Callable[[], bool], patience: float = 90) -> None:
     deadline = time.monotonic() + patience
     while not condition():
@@ -70,7 +55,7 @@ def answers(port: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_runs_survive_down_and_up(cli: Cli, port: int, engine: str) -> None:
     cli.spec(f"name: churn\nserver:\n  port: {port}\ndatabase:\n  engine: {engine}\n")
     result = cli.json("up")
@@ -110,7 +95,7 @@ def test_changed_settings_restart_the_server_and_keep_the_runs(cli: Cli, port: i
     assert client(cli, READ_A_RUN, run) == "naïve"
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_server_comes_back_after_kill_9(cli: Cli, port: int, engine: str) -> None:
     cli.spec(f"name: churn\nserver:\n  port: {port}\ndatabase:\n  engine: {engine}\n")
     cli.ok("up")
@@ -122,6 +107,7 @@ def test_the_server_comes_back_after_kill_9(cli: Cli, port: int, engine: str) ->
     assert client(cli, READ_A_RUN, run) == "naïve"
 
 
+@needs_postgres
 def test_the_database_comes_back_after_kill_9(cli: Cli, port: int) -> None:
     cli.spec(f"name: churn\nserver:\n  port: {port}\ndatabase:\n  engine: postgres\n")
     cli.ok("up")
@@ -133,7 +119,7 @@ def test_the_database_comes_back_after_kill_9(cli: Cli, port: int) -> None:
     assert client(cli, READ_A_RUN, run) == "naïve"
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_up_finds_everything_again_after_a_machine_restart(cli: Cli, port: int, engine: str) -> None:
     cli.spec(f"name: churn\nserver:\n  port: {port}\ndatabase:\n  engine: {engine}\n")
     cli.ok("up")
@@ -224,6 +210,7 @@ def test_deleting_data_asks_and_names_what_goes(cli: Cli, port: int) -> None:
     assert cli.json("list")["stacks"] == []
 
 
+@needs_postgres
 def test_accounts_keep_strangers_out_and_secrets_stay_in_their_files(cli: Cli, port: int) -> None:
     cli.spec(
         f"name: churn\nserver:\n  port: {port}\ndatabase:\n  engine: postgres\naccess:\n  auth: basic\n"
@@ -251,6 +238,7 @@ def test_accounts_keep_strangers_out_and_secrets_stay_in_their_files(cli: Cli, p
 SECRET_FILES = {"admin-password", "session-key", "database-password"}
 
 
+@needs_postgres
 def test_the_stack_lives_in_folders_with_hostile_names(cli: Cli, port: int) -> None:
     folder = cli.folder / "a b;c %(ENV_HOME)s 'q\" $HOME é #"
     folder.mkdir()
@@ -289,6 +277,7 @@ def test_the_tracking_uri_survives_a_port_given_once(cli: Cli, port: int) -> Non
     assert cli.json("up")["uri"].endswith(f":{port}")
 
 
+@needs_postgres
 def test_logs_show_the_server_and_its_database(cli: Cli, port: int) -> None:
     cli.spec(f"name: churn\nserver:\n  port: {port}\ndatabase:\n  engine: postgres\n")
     cli.ok("up")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +20,8 @@ from provision.model.secrets import Secret
 
 NASTY = """it's "a" $HOME `id` \\n ü 模型 !x *? ~ # ; & | % {a,b}"""
 PASSWORD = "p'a\"s$s\\w`o`rd"
-# The shells that this machine has; bash and sh are everywhere where the tests run.
-SHELLS = [name for name in ("bash", "dash", "zsh", "fish") if shutil.which(name)]
+NAMES = ("bash", "dash", "zsh", "fish")
+SHELLS = [pytest.param(name, marks=pytest.mark.needs(name)) for name in NAMES]
 
 OPTIONS = {"bash": ["--norc"], "dash": [], "zsh": ["-f"], "fish": ["--no-config"]}
 
@@ -150,8 +149,12 @@ texts = st.text(anything | st.sampled_from("\\\\\\'\"$`!*?~#;&|%{}() \n\t-"), ma
 @pytest.mark.parametrize(
     ("shell", "quote"),
     [
-        (shell, clients.quote_fish if shell == "fish" else clients.quote_posix)
-        for shell in (*SHELLS, "sh")
+        pytest.param(
+            shell,
+            clients.quote_fish if shell == "fish" else clients.quote_posix,
+            marks=pytest.mark.needs(shell),
+        )
+        for shell in (*NAMES, "sh")
     ],
 )
 def test_quoted_text_reaches_a_program_unchanged(

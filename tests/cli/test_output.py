@@ -1,0 +1,202 @@
+"""Whole outputs: what a user reads, kept as files beside this one.
+
+After a change that is meant: `PROVISION_REWRITE_EXPECTED=1 python -m pytest tests/cli`, then read
+the difference before committing it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from provision._version import __version__
+from provision.adapters.packages import installed_version
+from provision.cli.parser import build_parser
+from tests.conftest import Cli
+
+EXPECTED = Path(__file__).parent / "expected"
+REWRITE = "PROVISION_REWRITE_EXPECTED"
+COMMANDS = (
+    "init", "validate", "schema", "up", "status", "list", "down", "check", "env", "open", "logs",
+    "version", "completion",
+)  # fmt: skip
+GOOD = "name: churn\nserver:\n  port: 5999\n"
+BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
+# Name of the expected file -> the spec (None: no file there) and the command line.
+CASES: dict[str, tuple[str | None, str]] = {
+    "validate-ok": (GOOD, "validate"),
+    "validate-ok-json": (GOOD, "validate --json"),
+    "validate-warning": (GOOD + "access:\n  listen: 0.0.0.0\n  auth: none\n", "validate"),
+    "validate-failed": (BAD, "validate"),
+    "validate-failed-json": (BAD, "validate --json"),
+    "validate-no-file": (None, "validate"),
+    "version": (None, "version"),
+    "version-json": (None, "version --json"),
+    "init": (None, "init --rung local --name churn --port 5999"),
+    "init-json": (None, "init --rung team --name churn --json"),
+    "init-twice": (GOOD, "init --rung local"),
+    "init-unknown-rung": (None, "init --rung moon"),
+    "list-empty": (None, "list"),
+    "list-empty-json": (None, "list --json"),
+    "status-never-started": (GOOD, "status"),
+    "status-never-started-json": (GOOD, "status --json"),
+    "env-never-started": (GOOD, "env"),
+    "env-never-started-json": (GOOD, "env --json"),
+    "check-never-started": (GOOD, "check"),
+    "open-never-started": (GOOD, "open --print"),
+    "logs-never-started": (GOOD, "logs"),
+    "down-never-started": (GOOD, "down"),
+    "up-another-target-json": (GOOD + "target: aws\n", "up --json"),
+    "usage-no-command": (None, ""),
+    "usage-unknown-flag": (None, "up --bogus"),
+    "usage-unknown-flag-json": (None, "up --bogus --json"),
+    "usage-bad-port": (None, "up --port 0"),
+}
+
+
+def without_what_varies(text: str, folder: Path) -> str:
+    """Machine, versions and free disk taken out."""
+    text = text.replace(str(folder), "FOLDER").replace(__version__, "VERSION")
+    text = text.replace(installed_version("mlflow") or "no mlflow", "MLFLOW")
+    text = text.replace(sys.version.split()[0], "PYTHON")
+    text = re.sub(r'"free_bytes": \d+', '"free_bytes": FREE', text)
+    return re.sub(r"[\d.]+ [kMGT]B free", "FREE free", text)
+
+
+def same_on_all_pythons(text: str) -> str:
+    """argparse says the same on every Python, but shapes it differently.
+
+    3.13 writes an option's argument once (`-f, --file FILE`), which moves its columns and line
+    breaks too; 3.12 stopped quoting choices.
+    """
+    text = re.sub(r"(--?[\w-]+) ([A-Z]+), (--[\w-]+) \2", r"\1, \3 \2", text)
+    text = re.sub(r"choose from ([^)]*)", lambda found: found[0].replace("'", ""), text)
+    return " ".join(text.split())
+
+
+def compare(name: str, shown: str) -> None:
+    path = EXPECTED / f"{name}.txt"
+    if os.environ.get(REWRITE):
+        path.write_text(shown, encoding="utf-8")
+    expected = path.read_text(encoding="utf-8")
+    if sys.version_info[:2] == (3, 11):
+        assert shown == expected
+    assert same_on_all_pythons(shown) == same_on_all_pythons(expected)
+
+
+def transcript(cli: Cli, line: str) -> str:
+    """A command with everything that it said, stream by stream."""
+    done = cli.run(*line.split())
+    said = f"$ provision {line}".rstrip() + f"\n{done.stdout}"
+    if done.stderr:
+        said += f"--- stderr\n{done.stderr}"
+    return without_what_varies(said + f"--- exit code {done.returncode}\n", cli.folder)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_command_says_exactly_what_its_file_holds(cli: Cli, name: str) -> None:
+    spec, line = CASES[name]
+    if spec is not None:
+        cli.spec(spec)
+    compare(name, transcript(cli, line))
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_as_its_file_holds_it(cli: Cli, command: str) -> None:
+    cli.environment["COLUMNS"] = "80"
+    compare(f"help-{command or 'all'}", transcript(cli, f"{command} --help".strip()))
+
+
+def test_every_command_has_its_help_in_a_file() -> None:
+    (action,) = (a for a in build_parser()._actions if a.choices)
+    assert set(COMMANDS) == set(action.choices or ())
+
+
+def test_every_expected_file_belongs_to_a_test() -> None:
+    names = {*CASES, "help-all", *(f"help-{command}" for command in COMMANDS)}
+    assert {path.stem for path in EXPECTED.iterdir()} == names
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_usage_and_options_fit_a_narrow_terminal(cli: Cli, command: str) -> None:
+    cli.environment["COLUMNS"] = "60"
+    shown = cli.ok(*command.split(), "--help")
+    usage, rest = shown.split("\n\n", 1)
+    options = rest.partition("options:\n")[2].partition("\n\nexamples:")[0]
+    assert options
+    assert max(len(line) for line in (usage + "\n" + options).splitlines()) <= 60
+
+
+def test_the_schema_begins_as_a_json_schema_and_is_one_document(cli: Cli) -> None:
+    shown = cli.ok("schema")
+    assert shown.splitlines()[:3] == [
+        "{",
+        '  "$schema": "https://json-schema.org/draft/2020-12/schema",',
+        '  "$id": "urn:provision-mlflow:spec:1",',
+    ]
+    assert json.loads(shown)["title"] == "provision.yaml"
+
+
+@pytest.mark.parametrize(
+    ("spec", "line", "code"),
+    [
+        (BAD, "up --json", 2),
+        (BAD, "validate --json", 2),
+        (GOOD, "env --json", 5),
+        (GOOD, "check --json", 5),
+        (GOOD, "logs --json", 5),
+        (GOOD, "open --json", 5),
+        (GOOD, "init --rung local --json", 4),
+        (GOOD, "up --json --no-such-flag", 2),
+        (GOOD, "up --json -f missing.yaml", 5),
+        (GOOD + "target: aws\n", "up --json", 5),
+    ],
+)
+def test_with_json_an_error_is_one_document_on_stdout(
+    cli: Cli, spec: str, line: str, code: int
+) -> None:
+    cli.spec(spec)
+    done = cli.run(*line.split())
+    document = json.loads(done.stdout)
+    assert document["schema"] == "provision.error/1"
+    assert document["error"]["exit_code"] == done.returncode == code
+    assert document["error"]["message"] and document["error"]["next_step"]
+    assert "Traceback" not in done.stderr
+
+
+def test_every_problem_of_a_spec_is_in_the_json_with_its_line(cli: Cli) -> None:
+    cli.spec(BAD)
+    problems = json.loads(cli.run("validate", "--json").stdout)["problems"]
+    assert [problem["line"] for problem in problems] == [1, 3, 4, 5]
+    assert all(problem["file"].endswith("provision.yaml") for problem in problems)
+
+
+@pytest.mark.parametrize("line", ["schema", "--help", "up --help", "list", "version --json"])
+def test_a_reader_that_has_gone_ends_a_command_quietly(cli: Cli, line: str) -> None:
+    """What `provision schema | head -1` meets when head was faster."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            cli.command(*line.split()), cwd=cli.folder, env=cli.env(), stdout=writer,
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == 141
+
+
+def test_a_pipe_to_head_shows_one_line_and_no_traceback(cli: Cli) -> None:
+    script = '"$0" -m provision schema | head -1'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable],
+        cwd=cli.folder, env=cli.env(), capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("{\n", "")

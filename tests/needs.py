@@ -1,0 +1,49 @@
+"""Programs that some tests need: where they are looked for, and what installs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# As the product looks for it: Debian keeps PostgreSQL's server programs off the PATH.
+_POSTGRES_FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin")
+_INSTALL = {
+    "chromium": "apt-get install chromium",
+    "chromedriver": "apt-get install chromium-driver",
+    "fish": "apt-get install fish",
+    "zsh": "apt-get install zsh",
+    "postgres": "apt-get install postgresql",
+    "git": "apt-get install git",
+    "make": "apt-get install make",
+    "terraform": "download it from HashiCorp's site",
+}
+# No distribution packages it, so a new machine cannot be expected to have it.
+_SKIPPED_EVEN_IN_CI = {"terraform"}
+
+
+def found(program: str) -> bool:
+    """Whether a program is here; `postgres` stands for PostgreSQL's server programs."""
+    if program != "postgres":
+        return shutil.which(program) is not None
+    folders = (folder for pattern in _POSTGRES_FOLDERS for folder in Path("/").glob(pattern))
+    return shutil.which("initdb") is not None or any((f / "initdb").exists() for f in folders)
+
+
+def insist(program: str) -> None:
+    """End the test that runs now when `program` is missing: skipped here, failed in CI."""
+    if found(program):
+        return
+    reason = f"{program} is not installed: {_INSTALL.get(program, f'install {program}')}"
+    if program in _SKIPPED_EVEN_IN_CI:
+        pytest.skip(f"{reason} (skipped in CI too: no package of the system brings it)")
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} (CI is set, where nothing may be left out)", pytrace=False)
+    pytest.skip(reason)
+
+
+def programs_of(item: pytest.Item) -> list[str]:
+    """What the test's `needs` markers name."""
+    return [str(name) for marker in item.iter_markers("needs") for name in marker.args]
