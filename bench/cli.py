@@ -31,7 +31,12 @@ def main() -> None:
     for name, measured in zip(commands, times, strict=True):
         ratio = measured.wall_median / floor.wall_median
         rows.append(
-            [f"`{name}`", f"{measured.wall_median * 1000:.0f}", f"{measured.cpu_median * 1000:.0f}", f"{ratio:.1f}"]
+            [
+                f"`{name}`",
+                f"{measured.wall_median * 1000:.0f}",
+                f"{measured.cpu_median * 1000:.0f}",
+                f"{ratio:.1f}",
+            ]
         )
         data[name] = {"wall_s": measured.wall_median, "cpu_s": measured.cpu_median, "ratio": ratio}
     text = (

@@ -70,11 +70,19 @@ def ours(folder: Path) -> float:
     environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
     started = time.perf_counter()
     subprocess.run(
-        [BIN / "provision", "up", "-q"], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL
+        [BIN / "provision", "up", "-q"],
+        cwd=folder,
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     taken = time.perf_counter() - started
     subprocess.run(
-        [BIN / "provision", "down", "-q"], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL
+        [BIN / "provision", "down", "-q"],
+        cwd=folder,
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     return taken
 
@@ -92,7 +100,11 @@ def main() -> None:
     ratio = medians["provision up"] / medians["mlflow server"]
     rows = [
         ["`mlflow server` to its API's first answer", f"{medians['mlflow server']:.1f}", "1"],
-        ["`provision up`, a passing check included", f"{medians['provision up']:.1f}", f"{ratio:.2f}"],
+        [
+            "`provision up`, a passing check included",
+            f"{medians['provision up']:.1f}",
+            f"{ratio:.2f}",
+        ],
     ]
     text = (
         "# From nothing to a working server\n\n"

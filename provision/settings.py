@@ -54,12 +54,17 @@ def read_settings(
     return Settings(
         spec_file=spec_file,
         spec_required=named is not None,
-        state_dir=Path(state).expanduser().absolute() if state else spec_file.parent / ".provision",
+        # Resolved: a stack's processes are found by this very path, from wherever one asks.
+        state_dir=_state_dir(state, spec_file).resolve(),
         index_dir=_state_home(env) / "provision" / "stacks",
         shell=env.get("SHELL", ""),
         color="NO_COLOR" not in env and env.get("TERM") != "dumb",
         environment=env,
     )
+
+
+def _state_dir(named: str | None, spec_file: Path) -> Path:
+    return Path(named).expanduser() if named else spec_file.parent / ".provision"
 
 
 def _state_home(env: Mapping[str, str]) -> Path:

@@ -92,7 +92,7 @@ def open_stack(settings: Settings) -> OpenedStack:
     layout = Layout.below(
         settings.state_dir,
         spec.name,
-        (settings.spec_file.parent / artifacts).absolute() if artifacts else None,
+        (settings.spec_file.parent / artifacts).resolve() if artifacts else None,
     )
     return OpenedStack(spec, _target(spec, layout, settings), layout, settings)
 

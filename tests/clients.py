@@ -16,9 +16,10 @@ def client(cli: Cli, program: str, *arguments: str, cwd: Path | None = None) -> 
     )
     elsewhere = cwd or cli.folder.parent
     spec = cli.folder / "provision.yaml"
+    environment = {"PYTHON": sys.executable, "PROGRAM": program, "SPEC": str(spec)}
     done = subprocess.run(
         ["bash", "-c", script, "client", *arguments],
-        env={**cli.env(), "PYTHON": sys.executable, "PROGRAM": program, "SPEC": str(spec)},
+        env={**cli.env(), **environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
         cwd=elsewhere,
         capture_output=True,
         text=True,

@@ -8,7 +8,7 @@ objects, expand without bound or hide a second value under the same key.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -25,6 +25,11 @@ from provision.model.spec import Spec
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 16
 MAX_NODES: Final = 10_000
+_SHOWN_PATH: Final = 4096  # PATH_MAX on Linux: tools open what a problem names, so it stays whole
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 _NEXT_STEP: Final = "Correct the file; `provision validate` checks it without starting anything."
 
 
@@ -36,7 +41,8 @@ def load_spec(path: Path) -> Spec:
 def read_spec(path: Path) -> SpecSource:
     """As `load_spec`, together with the lines, for problems that come to light later."""
     text = _text(path)
-    folder = path.absolute().parent.name
+    # Resolved: `..` is no name, and one stack has one name, whatever link leads to its folder.
+    folder = path.parent.resolve().name
     return parse_source(text, str(path), naming.default_name(folder))
 
 
@@ -47,14 +53,18 @@ def parse(text: str, filename: str, default_name: str) -> Spec:
 
 def parse_source(text: str, filename: str, default_name: str) -> SpecSource:
     """As `parse`, together with the lines. An empty text has all defaults."""
-    reader = _Reader(printable(filename, 200))
+    reader = _Reader(printable(filename, _SHOWN_PATH))
     data = reader.read(text.removeprefix("\ufeff"))
     found = check_spec({"name": default_name, **data}, reader.broken)
     if isinstance(found, Spec) and not reader.problems:
         return SpecSource(found, reader.file, reader.lines)
     complaints = found if isinstance(found, tuple) else ()
     problems = [*reader.problems, *(located(c, reader.file, reader.lines) for c in complaints)]
-    raise SpecError(sorted(problems, key=lambda p: p.line), next_step=_NEXT_STEP)
+    raise _in_order(problems)
+
+
+def _in_order(problems: Iterable[Problem]) -> SpecError:
+    return SpecError(sorted(problems, key=lambda p: p.line), next_step=_NEXT_STEP)
 
 
 def dump(spec: Spec) -> str:
@@ -82,8 +92,8 @@ def plain_value(text: str) -> object:
     """
     if text in ("", "~", "null", "Null", "NULL"):
         return None
-    if text.lower() in ("true", "false") and text[1:].lower() in (text[1:], text[1:].upper()):
-        return text.lower() == "true"
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
     if re.fullmatch(r"[-+]?(0|[1-9][0-9]{0,99})", text):
         return int(text)
     if re.fullmatch(r"[-+]?(0|[1-9][0-9]{0,99})?(\.[0-9]+|\.)?([eE][-+]?[0-9]{1,3})?", text):
@@ -100,7 +110,7 @@ def _float(text: str) -> object:
 
 def _text(path: Path) -> str:
     """The text of the file, or the error that says why there is none."""
-    file = printable(str(path), 200)
+    file = printable(str(path), _SHOWN_PATH)
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -164,7 +174,7 @@ class _Reader:
             data = self._document(_events(text))
         except _UnreadableError as stop:
             self._problem(stop.line, (), stop.message, stop.hint)
-            raise SpecError(self.problems, next_step=_NEXT_STEP) from None
+            raise _in_order(self.problems) from None
         return data
 
     def _problem(self, line: int, place: Place, message: str, hint: str = "") -> None:
@@ -191,8 +201,7 @@ class _Reader:
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], place: Place) -> _Node:
         """The node that `event` begins, taken whole from `events`."""
         self._count(_line(event))
-        if len(place) > MAX_DEPTH:
-            raise _UnreadableError(_line(event), "is nested too deep for a spec")
+        self._check_depth(_line(event), place)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         tag, anchor = getattr(event, "tag", None), getattr(event, "anchor", None)
@@ -217,14 +226,16 @@ class _Reader:
         if found is None:
             # An anchor is known only once its node has ended, so that none can hold itself.
             message = f"`*{printable(anchor)}` does not stand for anything above it"
-            raise _UnreadableError(_line(event), message, f"no `&{printable(anchor)}` ended")
+            raise _UnreadableError(_line(event), message, _QUOTE_IT)
         return _Node(_line(event), found.value, found.items, found.entries)
 
     def _tagged(self, tag: str, line: int, place: Place) -> None:
         self.broken.append(place)
         short = tag.replace("tag:yaml.org,2002:", "!!")
         message = f"YAML tags such as `{printable(short)}` are not allowed"
-        self._problem(line, place, message, "remove it; quotes make a value text")
+        # A key is read at the place "" of its section.
+        shown_place = place[:-1] if place[-1:] == ("",) else place
+        self._problem(line, shown_place, message, "remove it; quotes make a value text")
 
     def _items(self, events: Iterator[yaml.Event], place: Place) -> Iterator[_Node]:
         for index, event in enumerate(events):
@@ -272,6 +283,7 @@ class _Reader:
     def _data(self, node: _Node, place: Place) -> object:
         """The node as plain data; notes the line of everything in it."""
         self._count(node.line)
+        self._check_depth(node.line, place)  # again: aliases nest deeper than what is written
         self.lines.setdefault(place, node.line)
         if node.items is not None:
             return [self._data(item, (*place, i)) for i, item in enumerate(node.items)]
@@ -280,6 +292,10 @@ class _Reader:
         for key, line, _ in node.entries:
             self.lines[(*place, key)] = line
         return {key: self._data(child, (*place, key)) for key, _, child in node.entries}
+
+    def _check_depth(self, line: int, place: Place) -> None:
+        if len(place) > MAX_DEPTH:
+            raise _UnreadableError(line, "is nested too deep for a spec")
 
     def _count(self, line: int) -> None:
         self._nodes += 1
@@ -307,18 +323,23 @@ def _events(text: str) -> Iterator[yaml.Event]:
         raise _UnreadableError(line, "holds a number or an escape that is too large") from None
 
 
+_QUOTE_IT: Final = 'put text with such a sign in quotes: "*.lab.example"'
+_ALIGN_IT: Final = "align it with the setting that it belongs to"
 # What PyYAML's problem contains, what it means for the person who wrote the file, and what helps.
 _SYNTAX: Final = (
     ("'\\t' that cannot start", "a tab is where YAML wants spaces", "indent with spaces"),
     ("cannot start any token", "a value begins with a sign that YAML reserves", "put it in quotes"),
-    ("mapping values are not allowed", "a second `:` where none can be",
-     "put the text in quotes, or correct the indentation"),
+    ("mapping values are not allowed", "a `:` where none can be",
+     "put the text in quotes, correct the indentation, or put a space after the `:` further up"),
+    ("sequence entries are not allowed", "a list cannot begin on the line of its key",
+     "begin each `- ` on a line of its own, or write it as [a, b]"),
+    ("expected alphabetic or numeric", "`*` or `&` begins an alias or an anchor here", _QUOTE_IT),
     ("could not find expected ':'", "a line without `key: value`", "add the colon and the value"),
     ("unexpected end of stream", "a quote is never closed", "close it"),
     ("expected ',' or", "a bracket is never closed", "close it, or put the text in quotes"),
     ("unknown escape character", "an unknown escape with a backslash", "use single quotes"),
-    ("expected <block end>", "the indentation does not match the lines above",
-     "align it with the setting that it belongs to"),
+    ("expected <block end>", "the indentation does not match the lines above", _ALIGN_IT),
+    ("expected '<document start>'", "the indentation does not match the lines above", _ALIGN_IT),
 )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from provision.targets.base import Holding, Progress, Snapshot, State, Target, U
 class UpResult:
     """What `up` reached.
 
-    `paste` is the one line that points a shell at it, `others` the tracking URIs for other machines.
+    `paste` is the one line that points a shell at it, `others` are tracking URIs for other
+    machines.
     """
 
     name: str
@@ -101,7 +102,7 @@ def status(
         name=name,
         target=kind,
         state=seen.state,
-        detail=seen.detail,
+        detail=_detail(seen, server),
         uri=seen.endpoint.uri if seen.endpoint else None,
         mlflow_version=seen.endpoint.mlflow_version if seen.endpoint else None,
         uptime_seconds=round(seen.uptime, 1),
@@ -113,6 +114,12 @@ def status(
         until=until,
         server=server,
     )
+
+
+def _detail(seen: Snapshot, server: dict[str, Any] | None) -> str:
+    if _answers(seen) and server is None:
+        return "it does not answer: provision check names the cause"
+    return seen.detail
 
 
 def _answers(seen: Snapshot) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from provision.errors import ProvisionError, RefusedError, SpecError, UsageError
+from provision.model import rules
 from provision.model.complaints import Complaint, SpecSource, dotted, shown
 from provision.model.explain import check_spec
 from provision.model.spec import Access, Spec, default_spec, late_problems
@@ -34,6 +35,7 @@ __all__ = [
     "default_spec",
     "init_text",
     "questions_for",
+    "reference",
     "schema",
     "validate",
     "write_init",
@@ -174,32 +176,57 @@ def _check_they_apply(answers: InitAnswers) -> None:
 def write_init(path: Path, text: str, force: bool) -> InitResult:
     """Write the spec `text` to `path`, and the schema for editors beside it.
 
-    RefusedError where a file is already there and `force` is not given. With `force` the file is
-    replaced as a whole or not at all.
+    RefusedError where a file is already there and `force` is not given. The file is written, or
+    with `force` replaced, as a whole or not at all; ProvisionError where that is not possible.
     """
     folder = path.parent / Path(SCHEMA_FILE).parent
-    replaced = path.exists()
+    replaced = path.exists() or path.is_symlink()
+    if replaced and not force:
+        raise _already_there(path)
     try:
-        if replaced and not force:
-            raise FileExistsError
-        folder.mkdir(exist_ok=True)
-        _write_whole(folder / "schema.json", json.dumps(schema(), indent=2) + "\n")
-        if not (folder / ".gitignore").exists():
-            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-        if force:
-            _write_whole(path, text)
-        else:
-            with path.open("x", encoding="utf-8") as stream:
-                stream.write(text)
-    except FileExistsError:
-        step = "Edit it, or replace it with --force."
-        raise RefusedError(f"{path} already exists", next_step=step) from None
+        _write_schema(folder)
+        (_write_whole if force else _write_new)(path, text)
+    except FileExistsError:  # another `init`, in this very moment
+        raise _already_there(path) from None
     except OSError as error:
-        step = "Choose a folder that exists and that you may write to."
+        step = "Choose a folder that exists, has room and that you may write to."
         raise ProvisionError(
             f"{path} cannot be written: {error.strerror}", next_step=step
         ) from None
     return InitResult(str(path), str(folder / "schema.json"), replaced)
+
+
+def _already_there(path: Path) -> RefusedError:
+    step = "Edit it, or replace it with --force."
+    return RefusedError(f"{path} already exists", next_step=step)
+
+
+def _write_schema(folder: Path) -> None:
+    """The schema that the spec's first line names, in a folder that git leaves alone."""
+    if folder.exists() and not folder.is_dir():
+        step = "Move it away: the schema for editors goes into a folder of this name."
+        raise ProvisionError(f"{folder} is not a folder", next_step=step)
+    folder.mkdir(exist_ok=True)
+    _write_whole(folder / "schema.json", json.dumps(schema(), indent=2) + "\n")
+    if not (folder / ".gitignore").exists():
+        _write_whole(folder / ".gitignore", "*\n")
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet; FileExistsError if it is."""
+    with path.open("x", encoding="utf-8") as stream, _gone_on_failure(path):
+        stream.write(text)
+        stream.flush()
+
+
+@contextlib.contextmanager
+def _gone_on_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -209,14 +236,10 @@ def _write_whole(path: Path, text: str) -> None:
         "w", dir=target.parent, prefix=".new-", encoding="utf-8", delete=False
     ) as stream:
         new = Path(stream.name)
-    try:
+    with _gone_on_failure(new):
         new.write_text(text, encoding="utf-8")
-        new.chmod(0o644)
+        new.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
         new.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
 
 
 def schema() -> dict[str, Any]:
@@ -228,12 +251,99 @@ def schema() -> dict[str, Any]:
     # The reader of the file fills the name in from the folder.
     del generated["required"]
     for field in generated["properties"].values():
-        section = next((o["$ref"] for o in field.get("anyOf", ()) if "$ref" in o), "")
-        if section:
-            field["description"] = generated["$defs"][section.rpartition("/")[2]]["description"]
+        section = _definition(field, generated["$defs"])
+        if section is not None:
+            field["description"] = section["description"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": _SCHEMA_ID,
         **generated,
         "title": "provision.yaml",
     }
+
+
+_REFERENCE_HEAD = """\
+<!-- Generated from the models: do not edit. `tests/unit/test_spec.py` says how to renew it. -->
+# `provision.yaml`
+
+Every setting has a default: an empty file, or none, is a local server named after its folder.
+`provision init` writes a commented file, `provision validate` checks one, and `provision schema`
+prints the JSON Schema for editors.
+
+YAML is read as people write it: only `true` and `false` are booleans, `no` and `08:00` are text.
+A key written twice, tags (`!!type`), merge keys (`<<`) and a second document are refused.
+"""
+
+
+def reference() -> str:
+    """The page docs/reference/spec.md: every setting and every rule between them, as Markdown."""
+    whole = schema()
+    sections, single = [], {}
+    for name, field in whole["properties"].items():
+        definition = _definition(field, whole["$defs"])
+        if definition is None:
+            single[name] = field
+        else:
+            sections.append(_table(f"`{name}`", field["description"], definition["properties"]))
+    rule_lines = "\n".join(f"- {rule.says}" for rule in rules.RULES)
+    parts = [
+        _REFERENCE_HEAD,
+        _table("At the top level", whole["description"], single),
+        *sections,
+        f"## Rules between settings\n\n{rule_lines}\n",
+    ]
+    return "\n".join(parts)
+
+
+def _definition(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of the section that `field` holds, or None for a setting."""
+    reference = next((o["$ref"] for o in field.get("anyOf", ()) if "$ref" in o), None)
+    return definitions[reference.rpartition("/")[2]] if reference else None
+
+
+def _table(title: str, text: str, settings: dict[str, Any]) -> str:
+    rows = [
+        f"| `{name}` | {_values(field)} | {_default(name, field)} | {field['description']} "
+        f"| {_examples(field)} |"
+        for name, field in settings.items()
+    ]
+    head = "| setting | values | default | meaning | examples |\n| --- | --- | --- | --- | --- |\n"
+    return f"## {title}\n\n{text}\n\n{head}" + "\n".join(rows) + "\n"
+
+
+def _values(field: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        return " or ".join(_values(option) for option in field["anyOf"] if option != _NULL)
+    if "enum" in field or "const" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    if field["type"] == "integer":
+        return f"{field['minimum']} to {field['maximum']}"
+    return _TYPES[field.get("format", field["type"])]
+
+
+_NULL = {"type": "null"}
+_TYPES = {
+    "string": "text",
+    "boolean": "`true`, `false`",
+    "array": "list of texts",
+    "object": "texts by key",
+    "date": "date",
+}
+
+
+def _default(name: str, field: dict[str, Any]) -> str:
+    value = field.get("default")
+    if name == "name":
+        return "from the folder"
+    if name == "engine":
+        return "follows `target`"
+    return "none set" if value in (None, []) else f"`{value}`"
+
+
+def _examples(field: dict[str, Any]) -> str:
+    return ", ".join(f"`{_yaml(value)}`" for value in field["examples"])
+
+
+def _yaml(value: object) -> str:
+    """A value as one writes it in YAML; JSON is YAML too."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 _SHOWN = 40
+_EMPTY = '""'
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def dotted(path: Path) -> str:
     """A path as people write it: `access.allowed_hosts[0]`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{printable(part)}"
+        text += f"[{part}]" if isinstance(part, int) else f".{printable(part) or _EMPTY}"
     return text.removeprefix(".")
 
 
@@ -76,7 +77,7 @@ def shown(value: object) -> str:
     if isinstance(value, int | float):
         return _short(repr(value)) if abs(value) < 10**30 else "a huge number"
     if value is None:
-        return "nothing"
+        return "an empty value"
     return "a list" if isinstance(value, list | tuple) else "a mapping"
 
 

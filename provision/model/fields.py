@@ -6,6 +6,7 @@ They run before pydantic's own and never convert: `"5000"` is not a port, `no` i
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
@@ -31,18 +32,25 @@ def _text(value: object, what: str) -> str:
     """`value` if it is text that is not empty."""
     if isinstance(value, str) and value:
         return value
-    hint = f'write it in quotes: "{shown(value)}"' if isinstance(value, int | float) else ""
-    raise complain(f"must be {what}, not {shown(value)}", hint)
+    raise complain(f"must be {what}, not {shown(value)}", _quotes_hint(value))
+
+
+def _quotes_hint(value: object) -> str:
+    if isinstance(value, float):  # as written it may have been 1.10 or 1e3
+        return "write it in quotes"
+    return f'write it in quotes: "{shown(value)}"' if isinstance(value, int) else ""
 
 
 def check_name(value: object) -> object:
     """The name of a stack."""
-    text = _text(value, "a name")
-    if is_name(text):
-        return text
+    if isinstance(value, str) and is_name(value):
+        return value
+    written = isinstance(value, str | int | float) and value != ""
+    word = value if isinstance(value, str) else shown(value)
+    hint = _quotes_hint(value) if is_name(word) else did_you_mean(default_name(word))
     rule = f"{NAME_MIN} to {NAME_MAX} lower-case letters, digits and single dashes"
-    message = f"must be {rule}, from a letter to a letter or digit, not {shown(text)}"
-    raise complain(message, did_you_mean(default_name(text)))
+    message = f"must be {rule}, from a letter to a letter or digit, not {shown(value)}"
+    raise complain(message, hint if written else "")
 
 
 def one_of(choices: Iterable[str]) -> Check:
@@ -119,6 +127,10 @@ def check_address(value: object) -> object:
     except ValueError:
         message = f"must be an IP address such as `127.0.0.1` or `0.0.0.0`, not {shown(text)}"
         raise complain(message, _address_hint(text)) from None
+    # What counts as loopback among the IPv4-mapped ones depends on Python's version.
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is not None:
+        raise complain(f"{shown(text)} is an IPv4 address", did_you_mean(str(mapped)))
     if address.is_multicast or "%" in text:
         raise complain(f"{shown(text)} is not an address that a server can listen on")
     return str(address)
@@ -142,7 +154,7 @@ def check_folder(value: object) -> object:
         raise complain(f"holds a character that cannot be printed: {shown(text)}")
     if re.match("[A-Za-z][A-Za-z0-9+.-]*://", text):
         raise complain(f"must be a folder on this machine, not the URL {shown(text)}")
-    if not any(part.strip(". ") for part in re.split(r"[/\\]", text)):
+    if not posixpath.normpath(text).strip("./ "):
         why = "must be a folder of its own, because it goes when the stack's data is deleted"
         raise complain(f"{why}, not {shown(text)}", "name a folder, such as `artifacts`")
     if re.search(r"^~|\$[A-Za-z_({]", text):

@@ -51,7 +51,9 @@ def check_origin(value: object) -> object:
     scheme, host, slash = match.groups()
     if slash:
         raise complain(f"an origin has no path: {shown(value)}", "remove the slash at its end")
-    _check_host_port(host, value)
+    if not _is_host_port(host):
+        hint = "a wildcard is for `allowed_hosts` only" if "*" in host else ""
+        raise complain(f"{shown(value)} does not name a host", hint)
     return scheme + host
 
 
@@ -63,7 +65,7 @@ def _bare(text: str) -> str:
 def _check_host_port(text: str, written: object) -> None:
     if _is_host_port(text):
         return
-    hint = ""
+    hint = "a wildcard stands in front of a domain: `*.lab.example`" if "*" in text else ""
     if _is_ip(text, 6):
         hint = f"write an IPv6 address in brackets: `[{text}]`"
     raise complain(f"must be a host or host:port, not {shown(written)}", hint)

@@ -15,9 +15,13 @@ class Layout:
 
     @classmethod
     def below(cls, state_dir: Path, name: str, artifacts: Path | None = None) -> Layout:
-        """The layout of stack `name`; `artifacts` overrides where its artifacts go."""
+        """The layout of stack `name`; with `artifacts`, its artifacts go into that folder.
+
+        There they get a folder of the stack's name: deleting a stack deletes what is its own, never
+        a neighbour's files.
+        """
         root = state_dir / name
-        return cls(root=root, artifacts=artifacts or root / "artifacts")
+        return cls(root=root, artifacts=artifacts / name if artifacts else root / "artifacts")
 
     @property
     def data(self) -> Path:

@@ -141,13 +141,19 @@ class Access(_Section):
         "read, change and delete everything.",
         examples=["none", "basic"],
     )
-    allowed_hosts: Annotated[tuple[_Host, ...], BeforeValidator(as_tuple)] = Field(
+    allowed_hosts: Annotated[
+        tuple[_Host, ...],
+        BeforeValidator(as_tuple, json_schema_input_type=tuple[_Host, ...] | None),
+    ] = Field(
         default=(),
         description="Further names that clients use in the URL: a host, host:port or "
         "`*.domain`. Requests under any other name are refused.",
         examples=[["mlflow.lab.example", "*.lab.example", "10.0.0.5:8080"]],
     )
-    allowed_origins: Annotated[tuple[_Origin, ...], BeforeValidator(as_tuple)] = Field(
+    allowed_origins: Annotated[
+        tuple[_Origin, ...],
+        BeforeValidator(as_tuple, json_schema_input_type=tuple[_Origin, ...] | None),
+    ] = Field(
         default=(),
         description="Web pages whose scripts may call the server, as scheme://host[:port].",
         examples=[["https://dashboards.lab.example"]],

@@ -195,6 +195,9 @@ tags:
   # team: churn
 """
 
+# Valid names that YAML (1.2 or 1.1, which other tools still read) takes for something else.
+_NOT_TEXT: Final = frozenset(("null", "true", "false", "yes", "no", "on", "off"))
+
 _BODY: Final = {
     "none": _NONE,
     "local": _LOCAL,
@@ -209,9 +212,13 @@ _WHERE: Final = {
 }
 
 
+def _scalar(name: str) -> str:
+    return f'"{name}"' if name in _NOT_TEXT else name
+
+
 def spec_text(answers: InitAnswers) -> str:
     """The commented spec for `answers`, taken as they are: whoever asked has checked them."""
-    name = f"name: {answers.name}" if answers.name else "# name: churn-course"
+    name = f"name: {_scalar(answers.name)}" if answers.name else "# name: churn-course"
     until = f"  until: {answers.until}" if answers.until else "  # until: 2030-01-31"
     body = _BODY[answers.rung].format(
         port=answers.port or 5000,

@@ -14,7 +14,7 @@ from provision.model.clients import sqlite_uri
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.spec import Spec
-from provision.targets import boot, supervision
+from provision.targets import boot, guards, supervision
 from provision.targets import local_settings as settings
 from provision.targets.base import Holding, Progress, Snapshot, Started, State, UpOptions
 from provision.targets.record import StackRecord
@@ -56,11 +56,13 @@ class LocalTarget:
         Raises `MissingError` (port, disk, PostgreSQL), `RefusedError` (does not fit, locked) and
         whatever the server itself reports, each with its next step.
         """
-        self._make_folders()
+        self._make_root()
         lock = workspace.exclusive(
             self._layout.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
         )
         with lock:
+            guards.require_same_place(self._stored(), self._spec, self._layout)
+            self._make_folders()
             plan = self._plan(options)
             if self._runs_already(plan.record):
                 self._wait(progress)
@@ -125,20 +127,26 @@ class LocalTarget:
 
     # -- planning -------------------------------------------------------------------------------
 
-    def _make_folders(self) -> None:
-        layout = self._layout
+    def _make_root(self) -> None:
+        root = self._layout.root
+        workspace.make_folder(root.parent, 0o711, enforce=False)
+        workspace.write_ignore_file(root.parent)
+        workspace.make_folder(root, self._folder_mode())
+
+    def _folder_mode(self) -> int:
         # PostgreSQL under root runs as another user, who must be able to walk to its folder.
         foreign = self._spec.database.engine == "postgres" and os.geteuid() == 0
-        mode = 0o711 if foreign else 0o700
-        workspace.make_folder(layout.root.parent, 0o711, enforce=False)
-        workspace.write_ignore_file(layout.root.parent)
-        for folder in (layout.root, layout.data):
-            workspace.make_folder(folder, mode)
+        return 0o711 if foreign else 0o700
+
+    def _make_folders(self) -> None:
+        layout = self._layout
+        workspace.make_folder(layout.data, self._folder_mode())
         private = (layout.artifacts, layout.logs, layout.run, layout.secrets, layout.backups)
         for folder in private:
             workspace.make_folder(folder)
 
     def _plan(self, options: UpOptions) -> _Plan:
+        guards.require_mlflow(self._host.mlflow_version)
         wanted = sizing.size(settings.wishes(self._spec), processes.machine())
         binaries, account = None, postgres.Account()
         if self._spec.database.engine == "postgres":

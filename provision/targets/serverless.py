@@ -13,7 +13,7 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.spec import Spec
 from provision.server import locations
-from provision.targets import supervision
+from provision.targets import guards, supervision
 from provision.targets.base import Holding, Progress, Snapshot, Started, State, UpOptions
 from provision.targets.record import StackRecord
 
@@ -42,13 +42,16 @@ class ServerlessTarget:
         layout = self._layout
         workspace.make_folder(layout.root.parent, 0o711, enforce=False)
         workspace.write_ignore_file(layout.root.parent)
-        for folder in (layout.root, layout.data, layout.artifacts):
-            workspace.make_folder(folder)
+        workspace.make_folder(layout.root)
         if options.port is not None:
             progress.note("--port has no effect: there is no server on this rung")
         with workspace.exclusive(
             layout.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
         ):
+            stored = StackRecord.from_json(workspace.read_json(layout.record))
+            guards.require_same_place(stored, self._spec, layout)
+            for folder in (layout.data, layout.artifacts):
+                workspace.make_folder(folder)
             stopped = self._stop(progress)
             changed = self._localise()
             workspace.write_json(layout.record, self._record().to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from provision import Stack
 from provision.adapters.processes import any_free_port, holder_of, marked
 from provision.errors import CheckFailedError, MissingError, ProvisionError, SpecError
 from provision.targets.base import State
+from tests.conftest import Cli
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +28,7 @@ def home(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = open_folder.parent / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     return folder
 
@@ -184,6 +187,7 @@ def run_users_tests(project: Path, *flags: str) -> str:
         "PATH": os.environ["PATH"],
         "HOME": os.environ["HOME"],
         "NOTES": str(project / "notes"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     basetemp = project / "temporary"
     done = subprocess.run(
@@ -211,7 +215,7 @@ def nothing_is_left_of(project: Path, uris: list[str]) -> None:
     assert [uri for uri in uris if holder_of("127.0.0.1", int(uri.rpartition(":")[2]))] == []
     assert list(project.rglob("stack.json")) == []
     assert list(project.rglob("mlflow.db")) == []
-    assert list(Path(os.environ["HOME"]).rglob("*.json")) == [], "nor on the list of stacks"
+    assert json.loads(Cli(project).ok("list", "--json"))["stacks"] == []
 
 
 def test_the_pytest_fixture_gives_a_server_and_leaves_nothing(users_project: Path) -> None:

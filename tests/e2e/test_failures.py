@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from tests.conftest import Cli
 pytestmark = pytest.mark.slow
 
 
-def on_small_disk(cli: Cli, script: str, *, options: str = "size=4m") -> subprocess.CompletedProcess[str]:
+def on_small_disk(
+    cli: Cli, script: str, *, options: str = "size=4m"
+) -> subprocess.CompletedProcess[str]:
     """Run a shell script in a mount namespace where `disk/` is a file system of its own."""
     disk = cli.folder / "disk"
     disk.mkdir(exist_ok=True)
@@ -53,7 +56,9 @@ def test_a_full_disk_is_named(cli: Cli, port: int) -> None:
     explained(done, 5, "disk")
 
 
-def test_a_disk_that_fills_later_loses_nothing_and_is_named_by_the_check(cli: Cli, port: int) -> None:
+def test_a_disk_that_fills_later_loses_nothing_and_is_named_by_the_check(
+    cli: Cli, port: int
+) -> None:
     cli.spec(f"name: churn\nserver:\n  port: {port}\n")
     program = " ".join(cli.command())
     state = "--state-dir disk/state"
@@ -125,11 +130,11 @@ with engine.begin() as connection:
 def test_a_database_of_an_older_mlflow_is_migrated_on_request_after_a_backup(
     cli: Cli, stopped: Path
 ) -> None:
-    import sys
-
     stopped.unlink()
     revision = "cc1f77228345"  # MLflow 1.27's schema
-    subprocess.run([sys.executable, "-c", OLDER, stopped, revision], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", OLDER, stopped, revision], check=True, capture_output=True
+    )
     with closing(sqlite3.connect(stopped)) as database, database:
         database.execute(
             "INSERT INTO experiments(experiment_id, name, artifact_location, lifecycle_stage)"
@@ -151,7 +156,8 @@ def test_a_database_of_an_older_mlflow_is_migrated_on_request_after_a_backup(
 def test_postgres_without_binaries_says_what_to_install(cli: Cli, port: int) -> None:
     """In a root of its own where no PostgreSQL is: the folders that hold it are covered."""
     cli.spec(f"server:\n  port: {port}\ndatabase:\n  engine: postgres\n")
-    cover = "for d in /usr/lib/postgresql /usr/pgsql-* /usr/local/pgsql; do [ ! -d $d ] || mount -t tmpfs tmpfs $d; done; "
+    places = "/usr/lib/postgresql /usr/pgsql-* /usr/local/pgsql"
+    cover = f"for d in {places}; do [ ! -d $d ] || mount -t tmpfs tmpfs $d; done; "
     cli.environment["PATH"] = "/usr/bin:/bin"
     done = on_small_disk(cli, cover + up_command(cli))
     explained(done, 5, "no PostgreSQL server is installed", "apt-get install postgresql")
@@ -172,3 +178,44 @@ def test_a_spec_with_many_mistakes_is_answered_once_with_all(cli: Cli) -> None:
 def test_a_target_of_a_later_rung_is_refused_plainly(cli: Cli) -> None:
     cli.spec("name: churn\ntarget: aws\n")
     explained(cli.run("up"), 5, "aws")
+
+
+def test_another_database_engine_is_refused_while_runs_are_in_the_old_one(
+    cli: Cli, stopped: Path
+) -> None:
+    spec = cli.folder / "provision.yaml"
+    spec.write_text(spec.read_text() + "database:\n  engine: postgres\n")
+    explained(cli.run("up"), 4, "are in sqlite", "database.engine: sqlite")
+    assert stopped.exists()
+
+
+def test_artifacts_move_only_when_the_user_moves_them(cli: Cli, stopped: Path) -> None:
+    spec = cli.folder / "provision.yaml"
+    old = cli.root() / "artifacts"
+    (old / "1").mkdir(exist_ok=True)
+    spec.write_text(spec.read_text() + "artifacts:\n  path: elsewhere\n")
+    explained(cli.run("up"), 4, str(old), "elsewhere/churn")
+    (cli.folder / "elsewhere").mkdir()
+    old.rename(cli.folder / "elsewhere/churn")
+    cli.ok("up")
+
+
+def test_deleting_a_stack_spares_its_neighbours_in_the_artifact_folder(cli: Cli, port: int) -> None:
+    shared = cli.folder / "shared"
+    shared.mkdir(mode=0o755)
+    (shared / "thesis.txt").write_text("three years of work")
+    cli.spec(f"name: churn\nserver:\n  port: {port}\nartifacts:\n  path: shared\n")
+    cli.ok("up")
+    cli.ok("down", "--delete-data", "--yes")
+    assert (shared / "thesis.txt").read_text() == "three years of work"
+    assert shared.stat().st_mode & 0o777 == 0o755
+    assert not (shared / "churn").exists()
+
+
+def test_a_stack_is_found_through_a_symbolic_link(cli: Cli, port: int) -> None:
+    cli.spec(f"server:\n  port: {port}\n")
+    cli.ok("up")
+    link = cli.folder.parent / "link"
+    link.symlink_to(cli.folder)
+    arguments = ("--state-dir", str(link / ".provision"), "-f", str(cli.folder / "provision.yaml"))
+    assert Cli(link).json("status", *arguments)["state"] == "running"

@@ -66,7 +66,9 @@ def test_runs_survive_down_and_up(cli: Cli, port: int, engine: str) -> None:
     status = cli.json("status")
     assert status["state"] == "running"
     assert status["server"]["counts"]["runs"] == 1
-    assert status["server"]["database"]["kind"] == ("postgresql" if engine == "postgres" else engine)
+    assert status["server"]["database"]["kind"] == (
+        "postgresql" if engine == "postgres" else engine
+    )
     assert status["memory_bytes"] > 0 and status["uptime_seconds"] > 0
 
     root = cli.root()
@@ -120,7 +122,9 @@ def test_the_database_comes_back_after_kill_9(cli: Cli, port: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_up_finds_everything_again_after_a_machine_restart(cli: Cli, port: int, engine: str) -> None:
+def test_up_finds_everything_again_after_a_machine_restart(
+    cli: Cli, port: int, engine: str
+) -> None:
     cli.spec(f"name: churn\nserver:\n  port: {port}\ndatabase:\n  engine: {engine}\n")
     cli.ok("up")
     run = client(cli, LOG_A_RUN)
@@ -135,7 +139,9 @@ def test_up_finds_everything_again_after_a_machine_restart(cli: Cli, port: int, 
 def test_the_server_outlives_its_terminal(cli: Cli, port: int) -> None:
     """A hang-up reaches the whole session of a terminal that is closed."""
     cli.spec(f"server:\n  port: {port}\n")
-    shell = subprocess.Popen(cli.command("up"), cwd=cli.folder, env=cli.env(), start_new_session=True)
+    shell = subprocess.Popen(
+        cli.command("up"), cwd=cli.folder, env=cli.env(), start_new_session=True
+    )
     assert shell.wait(timeout=120) == 0
     with pytest.raises(ProcessLookupError):
         os.killpg(shell.pid, signal.SIGHUP)  # nobody of ours is left in that session
@@ -220,7 +226,9 @@ def test_accounts_keep_strangers_out_and_secrets_stay_in_their_files(cli: Cli, p
     run = client(cli, LOG_A_RUN)
     assert client(cli, READ_A_RUN, run) == "naïve"
     root = cli.root()
-    secrets = [p.read_text().strip() for p in (root / "secrets").iterdir() if p.name in SECRET_FILES]
+    secrets = [
+        p.read_text().strip() for p in (root / "secrets").iterdir() if p.name in SECRET_FILES
+    ]
     assert len(secrets) == len(SECRET_FILES)
     said += cli.ok("status", "--json") + cli.ok("env") + cli.ok("check") + cli.logs()
     places = {"output and logs": said, "record": (root / "stack.json").read_text()}

@@ -46,20 +46,19 @@ def call(
     """One request on a connection of its own; a body that is no bytes is sent as JSON."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        return call_on(connection, method, path, body, headers, user)
+        return _send(connection, method, path, body, dict(headers or {}), user)
     finally:
         connection.close()
 
 
-def call_on(
+def _send(
     connection: http.client.HTTPConnection,
     method: str,
     path: str,
-    body: Any = None,
-    headers: Mapping[str, str] | None = None,
-    user: tuple[str, str] | None = None,
+    body: Any,
+    sent: dict[str, str],
+    user: tuple[str, str] | None,
 ) -> Answer:
-    sent = dict(headers or {})
     if body is not None and not isinstance(body, bytes) and not hasattr(body, "__next__"):
         body = json.dumps(body)
         sent.setdefault("Content-Type", "application/json")

@@ -1,0 +1,52 @@
+"""What `up` refuses because runs or artifacts would seem to be gone."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from provision.errors import MissingError, RefusedError
+from provision.model.layout import Layout
+from provision.model.spec import Spec
+from provision.targets.record import StackRecord
+
+
+def require_mlflow(version: str) -> None:
+    """Raise `MissingError` when MLflow is not installed beside us."""
+    if not version:
+        raise MissingError(
+            "MLflow is not installed in the environment that provision runs in",
+            next_step="install provision with its dependencies: pip install provision-mlflow",
+        )
+
+
+def require_same_place(stored: StackRecord | None, spec: Spec, layout: Layout) -> None:
+    """Raise `RefusedError` when the spec now names another place for data that exists.
+
+    A server on an empty database would come up without a word, and the runs would seem lost.
+    """
+    if stored is None:
+        return
+    if stored.engine != spec.database.engine and _store_exists(stored, layout):
+        raise RefusedError(
+            f"the runs of {spec.name} are in {stored.engine}, but the spec now says "
+            f"database.engine: {spec.database.engine}, which would start empty",
+            next_step=f"set database.engine: {stored.engine}, or give the new stack another name",
+        )
+    before = Path(stored.artifacts)
+    if before != layout.artifacts and _has_files(before):
+        raise RefusedError(
+            f"the artifacts of {spec.name} are in {before}, but the spec now puts them into "
+            f"{layout.artifacts}, where clients would not find them",
+            next_step=f"provision down; mkdir -p {shlex.quote(str(layout.artifacts.parent))}; "
+            f"mv {shlex.quote(str(before))} {shlex.quote(str(layout.artifacts))}; provision up",
+        )
+
+
+def _store_exists(stored: StackRecord, layout: Layout) -> bool:
+    place = layout.sqlite_file if stored.engine == "sqlite" else layout.cluster
+    return place.exists()
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
