@@ -19,7 +19,10 @@ ARROWS = {
     "adapters": {"model", "errors", "_version"},
     "targets": {"targets", "adapters", "model", "errors", "server.settings", "server.locations"},
     "server": {"server", "errors", "_version"},
-    "cli": {"cli", "app", "model", "targets.base", "wiring", "settings", "ui", "errors", "_version", "adapters.workspace"},
+    "cli": {
+        "cli", "app", "model", "targets.base", "wiring", "settings", "ui", "errors", "_version",
+        "adapters.workspace",
+    },
     "": None,
 }  # fmt: skip
 
@@ -45,7 +48,8 @@ DOORS = {
     "shtab": {"cli/other.py"},
 }
 PURE = sys.stdlib_module_names - {
-    "subprocess", "socket", "ssl", "http", "shutil", "tempfile", "sqlite3", "glob", "time", "random", "os",
+    "subprocess", "socket", "ssl", "http", "shutil", "tempfile", "sqlite3", "glob", "time",
+    "random", "os",
 }  # fmt: skip
 LONGEST_FILE = 400
 LONGEST_COMMAND = 25
@@ -69,8 +73,8 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def rooms_entered(path: Path) -> set[str]:
-    inside = (name.removeprefix("provision.") for name in imports(path) if name.startswith("provision."))
-    return set(inside)
+    names = [name for name in imports(path) if name.startswith("provision.")]
+    return {name.removeprefix("provision.") for name in names}
 
 
 def allowed(module: str, rooms: set[str]) -> bool:
@@ -126,7 +130,8 @@ def test_only_the_settings_read_the_environment() -> None:
 def test_only_the_ui_prints() -> None:
     for path in FILES:
         calls = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call))
-        printing = [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id in ("print", "input")]
+        called = [(c.func.id, c.lineno) for c in calls if isinstance(c.func, ast.Name)]
+        printing = [line for name, line in called if name in ("print", "input")]
         assert not printing, f"{name_of(path)}:{printing}"
 
 

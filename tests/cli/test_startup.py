@@ -23,17 +23,18 @@ print(*sorted(sys.modules), sep="\\n", file=sys.stderr)
 """
 
 
-def modules_loaded_by(*arguments: str) -> set[str]:
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", PROGRAM, *arguments], capture_output=True, text=True, check=True
-    )
+def run(program: str, *arguments: str) -> set[str]:
+    command = [sys.executable, "-I", "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return set(done.stderr.split())
+
+
+def modules_loaded_by(*arguments: str) -> set[str]:
+    return run(PROGRAM, *arguments)
 
 
 def modules_of_a_bare_python() -> set[str]:
-    program = "import sys; print(*sorted(sys.modules), sep='\\n', file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
-    return set(done.stderr.split())
+    return run("import sys; print(*sorted(sys.modules), sep='\\n', file=sys.stderr)")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("version",), ("up", "--help")])

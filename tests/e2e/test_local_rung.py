@@ -161,7 +161,10 @@ def test_down_leaves_no_orphan_even_of_the_job_runner(cli: Cli, port: int) -> No
 
 def test_a_taken_port_names_its_holder_and_the_next_free_one(cli: Cli, port: int) -> None:
     cli.spec(f"server:\n  port: {port}\n")
-    program = f"import socket,time; s=socket.create_server(('127.0.0.1',{port})); print('on', flush=True); time.sleep(99)"
+    program = (
+        f"import socket, time; s = socket.create_server(('127.0.0.1', {port}));"
+        "print('on', flush=True); time.sleep(99)"
+    )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None and holder.stdout.readline()
         refused = cli.run("up")
@@ -219,7 +222,8 @@ def test_deleting_data_asks_and_names_what_goes(cli: Cli, port: int) -> None:
 @needs_postgres
 def test_accounts_keep_strangers_out_and_secrets_stay_in_their_files(cli: Cli, port: int) -> None:
     cli.spec(
-        f"name: churn\nserver:\n  port: {port}\ndatabase:\n  engine: postgres\naccess:\n  auth: basic\n"
+        f"name: churn\nserver:\n  port: {port}\n"
+        "database:\n  engine: postgres\naccess:\n  auth: basic\n"
     )
     said = cli.ok("up")
     assert not answers(port), "without credentials the API must refuse"
