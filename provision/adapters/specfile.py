@@ -218,7 +218,7 @@ class _Reader:
         if isinstance(event, yaml.SequenceStartEvent):
             return _Node(_line(event), items=tuple(self._items(events, place)))
         text, quoted = str(getattr(event, "value", "")), getattr(event, "style", None) is not None
-        return _Node(_line(event), text if quoted else plain_value(text))
+        return _Node(_line(event), _joined(text) if quoted else plain_value(text))
 
     def _alias(self, event: yaml.AliasEvent) -> _Node:
         anchor = str(event.anchor)
@@ -269,7 +269,7 @@ class _Reader:
             self._problem(node.line, place, "merge keys (`<<`) are not part of YAML 1.2", hint)
             self.broken.append(place)
             return None
-        if isinstance(node.value, str):
+        if isinstance(node.value, str) and not _HALF.search(node.value):
             return node.value
         value = {} if node.entries is not None else [] if node.items is not None else node.value
         hint = f'write it in quotes: "{shown(value)}"' if isinstance(value, int | float) else ""
@@ -301,6 +301,14 @@ class _Reader:
         self._nodes += 1
         if self._nodes > 2 * MAX_NODES:  # each is counted as it is read and as it is used
             raise _UnreadableError(line, f"holds more than {MAX_NODES} values, aliases included")
+
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
+
+
+def _joined(text: str) -> str:
+    """`text` with pairs of surrogates as the character they stand for: JSON escapes it so."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _line(event: yaml.Event) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from provision.server import environment, status_route
 from provision.server.failures import BootError, first_line
-from provision.server.front import Front, direct_paths
+from provision.server.front import Direct, Front, direct_paths, with_cors
 from provision.server.settings import AuthSettings, ServerSettings
 
 if TYPE_CHECKING:
@@ -56,13 +56,9 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
     handlers.initialize_backend_stores(url, url, environment.ARTIFACT_ROOT)
     status_route.add(mlflow_server.app, settings)
     full = _full_application(settings.auth)
-    front = Front(
-        full,
-        mlflow_server.app.wsgi_app,
-        direct_paths(mlflow_server.app, full, auth=settings.auth is not None),
-        settings.threads,
-        on_started,
-    )
+    direct = with_cors(full, Direct(mlflow_server.app.wsgi_app, settings.threads))
+    paths = direct_paths(mlflow_server.app, full, auth=settings.auth is not None)
+    front = Front(full, direct, paths, on_started)
     close_connections()
     return front
 

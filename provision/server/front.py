@@ -29,38 +29,20 @@ _LONG_WAY_HEADERS = frozenset({b"origin", b"x-mlflow-workspace"})
 _OWN_PATHS = frozenset({"/health", "/version", "/provision/status"})
 
 
-class Front:
-    """Routes each request; `direct` are the paths that may go straight to the WSGI application.
+class Direct:
+    """MLflow's Flask application as an ASGI application, with nothing in between.
 
-    `threads` bounds the requests that a worker has in the WSGI application at once. The pool is
-    made on first use, which is after the fork.
+    `threads` bounds the requests that a worker has in it at once. The pool is made on first use,
+    which is after the fork.
     """
 
-    def __init__(
-        self,
-        full: ASGIApp,
-        wsgi: WsgiApp,
-        direct: frozenset[str],
-        threads: int,
-        on_started: Callable[[], None],
-    ) -> None:
-        self._full = full
+    def __init__(self, wsgi: WsgiApp, threads: int) -> None:
         self._wsgi = wsgi
-        self._direct = direct
         self._threads = threads
-        self._on_started = on_started
         self._pool: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, connection or lifespan."""
-        if scope["type"] == "http" and goes_direct(scope, self._direct):
-            await self._serve(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._full(scope, receive, self._announcing(send))
-        else:
-            await self._full(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a client that leaves before its body is complete gets nothing done."""
         body = await read_body(receive)
         if body is None:
             return
@@ -79,6 +61,31 @@ class Front:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="mlflow")
         return self._pool
 
+
+class Front:
+    """Routes each request: those for which `goes_direct` holds to `direct`, others to `full`."""
+
+    def __init__(
+        self,
+        full: ASGIApp,
+        direct: ASGIApp,
+        paths: frozenset[str],
+        on_started: Callable[[], None],
+    ) -> None:
+        self._full = full
+        self._direct = direct
+        self._paths = paths
+        self._on_started = on_started
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, connection or lifespan."""
+        if scope["type"] == "http" and goes_direct(scope, self._paths):
+            await self._direct(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._full(scope, receive, self._announcing(send))
+        else:
+            await self._full(scope, receive, send)
+
     def _announcing(self, send: Send) -> Send:
         async def announcing(message: Message) -> None:
             await send(message)
@@ -88,9 +95,19 @@ class Front:
         return announcing
 
 
-def goes_direct(scope: Scope, direct: frozenset[str]) -> bool:
+def with_cors(full: Any, direct: ASGIApp) -> ASGIApp:
+    """Put MLflow's own CORS middleware around `direct`: it adds headers to every answer."""
+    from starlette.middleware.cors import CORSMiddleware  # noqa: PLC0415
+
+    for middleware in full.user_middleware:
+        if middleware.cls is CORSMiddleware:
+            return CORSMiddleware(direct, *middleware.args, **middleware.kwargs)
+    return direct
+
+
+def goes_direct(scope: Scope, paths: frozenset[str]) -> bool:
     """Whether a request is a plain REST call to a host that MLflow answers to."""
-    if scope["path"] not in direct or scope["method"] not in METHODS or scope.get("root_path"):
+    if scope["path"] not in paths or scope["method"] not in METHODS or scope.get("root_path"):
         return False
     host: bytes | None = None
     for name, value in scope["headers"]:

@@ -80,32 +80,27 @@ def test_the_metadata_says_licence_python_and_programs(wheel: Path, names: set[s
     assert "[pytest11]\nprovision = provision.pytest_plugin" in programs
 
 
-class Installer:
-    """`uv pip` where uv is beside this Python, else pip; both from the lock, by hashes."""
-
-    def __init__(self, python: Path) -> None:
-        uv = shutil.which("uv", path=str(Path(sys.executable).parent))
-        self.python = python
-        self._command = (
-            [uv, "pip", "install", "-q", "--python", str(python)]
-            if uv
-            else [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
-        )
-
-    def install(self, *arguments: str) -> None:
-        command = [*self._command, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+def install(python: Path, uv: str | None, *arguments: str) -> None:
+    command = [uv, "pip"] if uv else [str(python), "-m", "pip"]
+    where = ["--python", str(python)] if uv else []
+    done = subprocess.run(
+        [*command, "install", "-q", *where, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `provision` program of an environment with the locked packages and our wheel."""
+    """The `provision` program of an environment with the locked packages and our wheel.
+
+    Installed by uv where it is beside this Python, else by the new environment's own pip.
+    """
     folder = tmp_path_factory.mktemp("installed")
-    venv.EnvBuilder(with_pip=False, symlinks=True).create(folder)
-    installer = Installer(folder / "bin/python")
-    installer.install("--require-hashes", "-r", str(ROOT / "requirements/runtime.lock"))
-    installer.install("--no-deps", str(wheel))
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+    venv.EnvBuilder(with_pip=uv is None, symlinks=True).create(folder)
+    python = folder / "bin/python"
+    install(python, uv, "--require-hashes", "-r", str(ROOT / "requirements/runtime.lock"))
+    install(python, uv, "--no-deps", str(wheel))
     return folder / "bin/provision"
 
 

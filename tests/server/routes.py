@@ -35,7 +35,8 @@ def main() -> None:
     merged: dict[str, set[str]] = {}
     for path, methods in found:
         merged.setdefault(path, set()).update(methods - {"HEAD", "OPTIONS"})
-    print(json.dumps(sorted((path, sorted(methods)) for path, methods in merged.items())))
+    routes = sorted((path, sorted(methods)) for path, methods in merged.items())
+    sys.stdout.write(json.dumps(routes))
 
 
 if __name__ == "__main__":

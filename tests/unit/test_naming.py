@@ -4,10 +4,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from provision.model.naming import NAME_MAX, default_name, is_name
+from provision.model.naming import NAME_MAX, NAME_MIN, default_name, is_name
 from provision.model.units import format_size, parse_size, suggested_size
 
 ANY_FOLDER = st.text(st.characters(), max_size=80)
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+SIGNS = LETTERS + "0123456789-"
 
 
 @given(ANY_FOLDER)
@@ -16,6 +18,7 @@ ANY_FOLDER = st.text(st.characters(), max_size=80)
 @example("-" * 40)
 @example("a" * 31 + "-b")
 @example("\ud800")
+@example("..")
 @example("; rm -rf ~")
 def test_every_folder_gives_a_valid_name(folder: str) -> None:
     assert is_name(default_name(folder))
@@ -36,7 +39,11 @@ def test_a_valid_name_is_its_own_default(folder: str) -> None:
         ("anna's notes", "annas-notes"),
         ("2027", "stack-2027"),
         ("x", "stack-x"),
-        ("", "stack"),
+        ("", "stack"),  # the root folder has no name
+        ("a--b__c", "a-b-c"),
+        (".hidden.", "hidden"),
+        ("9" * 40, "stack-" + "9" * 26),
+        ("x" * 31 + " tail", "x" * 31),
         ("a" * 50, "a" * NAME_MAX),
     ],
 )
@@ -48,9 +55,47 @@ def test_folders_without_a_latin_letter_do_not_share_a_name() -> None:
     assert default_name("実験") != default_name("模型")
 
 
+@given(st.binary(min_size=1, max_size=20))
+def test_a_folder_name_that_is_not_utf_8_gives_a_valid_name(raw: bytes) -> None:
+    assert is_name(default_name(raw.decode("utf-8", "surrogateescape")))
+
+
+@given(st.text(SIGNS, max_size=40) | st.text(max_size=6))
+@example("ab")
+@example("a" * 32)
+@example("a" * 33)
+def test_a_name_is_what_follows_all_the_rules(text: str) -> None:
+    rules = [
+        NAME_MIN <= len(text) <= NAME_MAX,
+        set(text) <= set(SIGNS),
+        text[:1] in LETTERS,
+        not text.endswith("-"),
+        "--" not in text,
+    ]
+    assert is_name(text) == all(rules)
+
+
 @pytest.mark.parametrize(
     "text",
-    ["a", "A1", "1a", "-ab", "ab-", "a--b", "a_b", "a.b", "ab\n", "a b", "ü1", "a" * 33, "$(x)", ""],
+    [
+        "a",
+        "A1",
+        "1a",
+        "-ab",
+        "ab-",
+        "a--b",
+        "a_b",
+        "a.b",
+        "ab\n",
+        "a b",
+        "ü1",
+        "a" * 33,
+        "$(x)",
+        "../a",
+        "a\x00b",
+        "a\u0661",
+        "",
+    ],
 )
 def test_other_names_are_refused(text: str) -> None:
     assert not is_name(text)
@@ -71,7 +116,9 @@ def test_a_size_is_read_in_bytes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["512", "2g", "1gib", "-1GiB", "1e3MB", "GiB", "1GiB\n", "١GiB", ""])
+@pytest.mark.parametrize(
+    "text", ["512", "2g", "1gib", "-1GiB", "1e3MB", "GiB", "1GiB\n", "\u0661GiB", ""]
+)
 def test_a_size_without_its_exact_unit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         parse_size(text)

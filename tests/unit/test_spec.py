@@ -71,9 +71,9 @@ def test_a_size_is_offered_in_bytes() -> None:
 def test_a_spec_cannot_be_changed() -> None:
     spec = Spec(name="churn")
     with pytest.raises(ValidationError):
-        spec.name = "other"  # type: ignore[misc]
+        spec.name = "other"
     with pytest.raises(ValidationError):
-        spec.server.port = 1  # type: ignore[misc]
+        spec.server.port = 1
 
 
 def test_a_spec_that_breaks_a_rule_cannot_be_built_in_python_either() -> None:
@@ -273,5 +273,3 @@ def test_the_reference_names_every_setting_and_rule() -> None:
     text = reference()
     assert all(f"`{setting[-1]}`" in text for setting in settings())
     assert all(rule.says in text for rule in RULES)
-
-
