@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from provision import wiring
+from provision.adapters.client import finish_active_run
 from provision.app import lifecycle
 from provision.errors import CheckFailedError
 from provision.model.endpoint import Endpoint
@@ -94,14 +95,14 @@ class Stack:
         return RunningStack(self, started.endpoint, started_here=started.changed)
 
     def down(self, *, delete_data: bool = False) -> lifecycle.DownResult:
-        """Stop it; with `delete_data` delete its runs and artifacts, without asking."""
-        return lifecycle.down(
-            self._opened.target,
-            self.name,
-            delete_data=delete_data,
-            confirm=_agree,
-            progress=_Silent(),
-        )
+        """Stop it; with `delete_data` delete its runs and artifacts, without asking.
+
+        A run that this process has open there is ended first.
+        """
+        endpoint = self._opened.target.endpoint()
+        if endpoint is not None:
+            finish_active_run(endpoint.uri)
+        return self._opened.down(delete_data=delete_data, confirm=_agree, progress=_Silent())
 
     def check(self) -> Report:
         """Look at it from a client's side."""

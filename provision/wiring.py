@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from provision.model.layout import Layout
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
 from provision.settings import Settings, python_executable
-from provision.targets.base import Target
+from provision.targets.base import Holding, Progress, Target
 from provision.targets.local import LocalTarget
 from provision.targets.local_settings import ANY_ADDRESS, Host
 from provision.targets.serverless import ServerlessTarget
@@ -78,6 +78,17 @@ class OpenedStack:
                 next_step="provision up (provision list shows the stacks that there are)",
             )
         return endpoint
+
+    def down(
+        self, *, delete_data: bool, confirm: Callable[[Sequence[Holding]], None], progress: Progress
+    ) -> lifecycle.DownResult:
+        """Stop it; with `delete_data` delete its data too, once `confirm` has returned."""
+        result = lifecycle.down(
+            self.target, self.spec.name, delete_data=delete_data, confirm=confirm, progress=progress
+        )
+        if delete_data:
+            stacks.forget(workspace, self.settings.index_dir, self.layout.root)
+        return result
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""

@@ -142,6 +142,12 @@ def folder_size(path: Path) -> FolderSize:
     return FolderSize(path, files, size)
 
 
+def remove_file(path: Path) -> None:
+    """Delete a file; one that is not there is fine."""
+    with explained(path, "delete"):
+        path.unlink(missing_ok=True)
+
+
 def remove_folder(path: Path) -> None:
     """Delete a folder with all that is in it; one that is not there is fine."""
     with explained(path, "delete"), contextlib.suppress(FileNotFoundError):

@@ -23,6 +23,9 @@ class IndexFiles(Protocol):
     def read_json(self, path: Path) -> dict[str, Any] | None:
         """The object in a JSON file; `None` where there is none."""
 
+    def remove_file(self, path: Path) -> None:
+        """Delete a file; one that is not there is fine."""
+
 
 @dataclass(frozen=True)
 class StackLine:
@@ -52,12 +55,20 @@ class IndexEntry:
     uri: str
 
 
+def forget(files: IndexFiles, index: Path, root: Path) -> None:
+    """Take a stack off the list; called when its data is deleted."""
+    files.remove_file(_entry_path(index, root))
+
+
+def _entry_path(index: Path, root: Path) -> Path:
+    return index / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
+
+
 def remember(files: IndexFiles, index: Path, entry: IndexEntry) -> None:
     """Note where a stack is; called at every `up`."""
     files.make_folder(index)
-    digest = hashlib.sha256(str(entry.root).encode()).hexdigest()[:16]
     files.write_json(
-        index / f"{digest}.json",
+        _entry_path(index, entry.root),
         {
             "schema": SCHEMA,
             "root": str(entry.root),
@@ -77,7 +88,7 @@ def stack_list(files: IndexFiles, index: Path, running: Callable[[Path], bool]) 
             continue
         root = Path(str(entry["root"]))
         if not root.exists():
-            path.unlink(missing_ok=True)
+            files.remove_file(path)
             continue
         lines.append(_line(entry, root, running))
     return StackList(sorted(lines, key=lambda line: (line.name, line.folder)))

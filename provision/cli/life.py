@@ -83,12 +83,6 @@ def down(arguments: Namespace, ui: Ui) -> int:
         what = f"This deletes for good:\n{texts.holdings(items)}"
         ui.require_typed(what, stack.spec.name, "--yes")
 
-    result = lifecycle.down(
-        stack.target,
-        stack.spec.name,
-        delete_data=arguments.delete_data,
-        confirm=confirm,
-        progress=ui,
-    )
+    result = stack.down(delete_data=arguments.delete_data, confirm=confirm, progress=ui)
     ui.result("down", result, texts.down(result))
     return 0

@@ -6,11 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from provision.errors import UsageError
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     Subparsers = argparse._SubParsersAction["_Parser"]
 
 _TOP = """\
@@ -33,7 +35,7 @@ Runner = Callable[[argparse.Namespace, object], int]
 class _Parser(argparse.ArgumentParser):
     """argparse, but an error in a command's arguments says which help shows the right ones."""
 
-    def print_help(self, file: IO[str] | None = None) -> None:
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
         """Print it at once: a closed pipe shows here and not in Python's last flush."""
         super().print_help(file)
         sys.stdout.flush()

@@ -19,7 +19,8 @@ class Endpoint:
     """What a client needs to reach one tracking server.
 
     `uri` is the tracking URI: `http(s)://host:port`, or `sqlite:////abs/path` where there is no
-    server. `aliases` are tracking URIs of the same server for other machines, the best first. `artifact_root` is set only without a server, when clients write artifacts themselves.
+    server. `aliases` are tracking URIs of the same server for other machines, the best first.
+    `artifact_root` is set only without a server, when clients write artifacts themselves.
     """
 
     name: str

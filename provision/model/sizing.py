@@ -36,7 +36,7 @@ Engine = Literal["sqlite", "postgres"]
 
 @dataclass(frozen=True)
 class Machine:
-    """What this process may use: memory in bytes, cores as a count (limits of a container apply)."""
+    """What this process may use: bytes of memory, and cores; a container's limits count."""
 
     memory: int
     cores: int

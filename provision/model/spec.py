@@ -120,8 +120,8 @@ class Artifacts(_Section):
 
     path: Annotated[str | None, BeforeValidator(check_folder)] = Field(
         default=None,
-        description="Folder for the artifacts on the target `local`, relative to the spec file. "
-        "Default: inside the stack's own folder.",
+        description="Folder on the target `local`, relative to the spec file; the artifacts go "
+        "into a folder of the stack's name inside it. Default: inside the stack's own folder.",
         examples=["/data/mlflow-artifacts", "artifacts"],
     )
 

@@ -53,10 +53,10 @@ class ServerlessTarget:
             for folder in (layout.data, layout.artifacts):
                 workspace.make_folder(folder)
             stopped = self._stop(progress)
-            changed = self._localise()
+            changed = stored is None or self._localise() > 0
             workspace.write_json(layout.record, self._record().to_json())
         notes = ["the server that ran here was stopped"] if stopped else []
-        return Started(self._endpoint(), changed=bool(stopped or changed), notes=notes)
+        return Started(self._endpoint(), changed=bool(stopped) or changed, notes=notes)
 
     def down(self, progress: Progress) -> int:
         """Nothing runs on this rung; a server that ran here before is stopped."""

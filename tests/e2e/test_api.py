@@ -234,3 +234,24 @@ def test_two_workers_at_once_get_two_servers(users_project: Path) -> None:
 def test_without_the_fixture_no_server_is_started(users_project: Path) -> None:
     assert "1 passed" in run_users_tests(users_project, "-k", "uses_no_server")
     assert list((users_project / "temporary").rglob("provision*")) == []
+
+
+LEAVES_A_RUN_OPEN = """
+import mlflow
+
+def test_training(mlflow_server):
+    mlflow.set_tracking_uri(mlflow_server.uri)
+    mlflow.log_metric("auc", 0.8)
+"""
+
+
+def test_a_run_left_open_is_ended_before_its_server_stops(open_folder: Path) -> None:
+    """MLflow's exit handler would otherwise try to reach the stopped server for minutes."""
+    (open_folder / "test_open.py").write_text(LEAVES_A_RUN_OPEN)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_open.py"]
+    environment = {**os.environ, "HOME": str(open_folder), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7"}
+    done = subprocess.run(
+        command, cwd=open_folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Retrying" not in done.stderr

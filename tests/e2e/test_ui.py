@@ -109,7 +109,7 @@ class Browser:
         """Every HTTP request of a page, with its status (0: it failed before there was one)."""
         asked: dict[str, str] = {}
         answers = []
-        for entry in self.driver.get_log("performance"):
+        for entry in self.driver.get_log("performance"):  # type: ignore[no-untyped-call]
             message = json.loads(entry["message"])["message"]
             event, about = message["method"], message["params"]
             if event == "Network.requestWillBeSent":

@@ -8,10 +8,11 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import psutil
 from provision.server.settings import AuthSettings, ServerSettings
 from tests.mlflow_servers import free_port
 
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=5"
 PROJECT = Path(__file__).parent.parent.parent
 ADMIN = ("admin", "a-long-enough-password")
 
@@ -128,14 +130,17 @@ class Server:
         return psutil.Process(self.process.pid).children(recursive=True)
 
 
-def launch(folder: Path, settings: ServerSettings, **more: Any) -> Server:
+def launch(
+    folder: Path, settings: ServerSettings, *, inside: Sequence[str] = (), **more: Any
+) -> Server:
+    """Start a server; `inside` is a program that runs the command given to it in its own place."""
     path = folder / "settings.json"
     settings.save(path)
     log = folder / "server.log"
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(PROJECT)}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "provision.server", str(path)],
+            [*inside, sys.executable, "-m", "provision.server", str(path)],
             cwd=folder,
             env=environment | more.pop("environment", {}),
             stdout=output,
@@ -174,6 +179,33 @@ def failure_of(folder: Path, settings: ServerSettings, **more: Any) -> tuple[int
     report = server.report()
     assert report["state"] == "failed", server.log.read_text()
     return code, dict(report["error"])
+
+
+def create(server: Server, name: str, **more: Any) -> None:
+    path = "/api/2.0/mlflow/experiments/create"
+    assert server.call("POST", path, {"name": name}, **more).status == 200
+
+
+def names(server: Server) -> set[str]:
+    found = server.call("GET", SEARCH).json()["experiments"]
+    return {experiment["name"] for experiment in found}
+
+
+def stop(server: Server) -> int:
+    server.process.send_signal(signal.SIGTERM)
+    return server.process.wait(timeout=60)
+
+
+def database_with_data(folder: Path) -> Path:
+    with serving(folder, settings_for(folder)) as server:
+        create(server, "kept")
+        stop(server)
+    return folder / "mlflow.db"
+
+
+def execute(path: Path, statement: str) -> list[tuple[object, ...]]:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(statement).fetchall()
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from provision.adapters.specfile import load_spec, parse, plain_value
+from provision.app import specs
 from provision.app.specs import (
     QUESTIONS,
     InitAnswers,
@@ -205,6 +206,21 @@ def test_a_link_to_nowhere_counts_as_a_file_that_is_there(tmp_path: Path) -> Non
     path.symlink_to(tmp_path / "gone")
     with pytest.raises(RefusedError):
         write_init(path, "", force=False)
+    assert not (tmp_path / ".provision").exists()
+
+
+def test_of_two_at_once_the_second_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "provision.yaml"
+
+    def meanwhile(folder: Path) -> None:
+        path.write_text("name: first\n")
+
+    monkeypatch.setattr(specs, "_write_schema", meanwhile)
+    with pytest.raises(RefusedError, match="already exists"):
+        write_init(path, "name: second\n", force=False)
+    assert path.read_text() == "name: first\n"
 
 
 def test_forcing_follows_a_link_and_keeps_it(tmp_path: Path) -> None:

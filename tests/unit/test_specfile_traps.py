@@ -160,6 +160,8 @@ def test_the_file_of_a_problem_is_whole_and_on_one_line() -> None:
         ("Target: x", "(did you mean `target`?)"),
         ("port: 1", "(`port` belongs under `server`)"),
         ("server: {auth: basic}", "(`auth` belongs under `access`)"),
+        ("artifacts: {auth: basic}", "(`auth` belongs under `access`)"),
+        ("access: {path: artifacts}", "(`path` belongs under `artifacts`)"),
         ("database: {name: ab}", "(`name` belongs at the top level)"),
         ("PORT: 1", "(did you mean `port`, under `server`?)"),
         ("worker: 1", "(did you mean `workers`, under `server`?)"),
