@@ -34,7 +34,7 @@ lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy
 
 bench: $(VENV)/.dev ## measure, side by side; rewrites the tables in bench/results
-	@$(BIN)/python bench/cli.py && $(BIN)/python bench/start.py && $(BIN)/python bench/server.py
+	@$(BIN)/python bench/cli.py && $(BIN)/python bench/start.py && $(BIN)/python bench/server.py && $(BIN)/python bench/readme.py
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation -o dist .

@@ -56,15 +56,22 @@ def _quick_check(path: Path) -> str:
 
 
 def damaged(path: Path, backup_dir: Path, problem: str) -> BootError:
-    """The error for a damaged file, with the two ways back."""
-    file, kept = shlex.quote(str(path)), shlex.quote(f"{path}.damaged")
+    """The error for a damaged file, with the two ways back.
+
+    The file's `-wal` and `-shm` go with it: SQLite would replay them into whatever takes its place.
+    `.recover` of the sqlite3 program fails on MLflow's schema (3.40: "SQL logic error"), so what is
+    readable is saved by `.dump`, which ends in ROLLBACK when it met a damaged page.
+    """
+    aside = path.parent / "damaged"
+    here, there = shlex.quote(str(path)), shlex.quote(str(aside))
+    kept = shlex.quote(str(aside / path.name))
     return BootError(
         "database-damaged",
         f"the database {path} is damaged: {problem.splitlines()[0]}",
         next_step=(
-            f"keep the file: `mv {file} {kept}`. Then put a copy from {backup_dir} in its place, "
-            f"or save what is readable: `sqlite3 {kept} .recover | sqlite3 {file}`; "
-            "then `provision up`"
+            f"keep it: `mkdir {there} && mv {here}* {there}`. Then put a copy from {backup_dir} in "
+            f"its place, or save what is readable: `sqlite3 {kept} .dump | sed 's/^ROLLBACK.*/"
+            f"COMMIT;/' | sqlite3 {here}`; then `provision up`"
         ),
     )
 

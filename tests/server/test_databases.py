@@ -33,6 +33,10 @@ OLDER = "bd07f7e963c5"
 """A revision of MLflow's tracking schema before model aliases, traces and webhooks."""
 
 
+INSERT_OLD = (
+    "INSERT INTO experiments (name, lifecycle_stage, artifact_location) "
+    "VALUES ('old', 'active', '/somewhere')"
+)
 MIGRATE = """
 import sys, sqlalchemy
 from alembic import command
@@ -59,7 +63,7 @@ def test_a_database_without_a_header_is_damaged_and_stays_as_it_is(tmp_path: Pat
     code, error = failure_of(tmp_path, settings_for(tmp_path))
     assert (code, error["code"]) == (EXIT_FINAL, "database-damaged")
     assert str(path) in error["message"]
-    assert ".recover" in error["next_step"]
+    assert ".dump" in error["next_step"]
     assert path.read_bytes() == b"not a database at all" * 100
 
 
@@ -78,9 +82,13 @@ def test_a_database_with_torn_pages_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.needs("sqlite3")
 def test_the_recovery_that_a_damaged_database_suggests_works(tmp_path: Path) -> None:
     path = database_with_data(tmp_path)
+    execute(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    size = execute(path, "PRAGMA page_size")[0][0]
+    page = execute(path, "SELECT rootpage FROM sqlite_master WHERE name = 'latest_metrics'")[0][0]
+    assert isinstance(size, int) and isinstance(page, int)
     with path.open("r+b") as stream:
-        stream.seek(4096 * 20)
-        stream.write(b"x" * 4096)
+        stream.seek(size * (page - 1))
+        stream.write(b"x" * size)
     _, error = failure_of(tmp_path, settings_for(tmp_path))
     commands = [part for part in error["next_step"].split("`") if str(path) in part]
     assert len(commands) == 2
@@ -111,7 +119,10 @@ def test_a_newer_auth_database_is_refused(tmp_path: Path) -> None:
 def test_an_older_database_waits_for_the_word_and_is_backed_up_first(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     migrate(f"sqlite:///{path}", OLDER, tmp_path)
-    execute(path, "INSERT INTO experiments (name, lifecycle_stage) VALUES ('old', 'active')")
+    execute(
+        path,
+        INSERT_OLD,
+    )
     settings = settings_for(tmp_path)
     code, error = failure_of(tmp_path, settings)
     assert (code, error["code"]) == (EXIT_FINAL, "database-older")
@@ -128,7 +139,10 @@ def test_an_older_database_waits_for_the_word_and_is_backed_up_first(tmp_path: P
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     migrate(f"sqlite:///{path}", OLDER, tmp_path)
-    execute(path, "INSERT INTO experiments (name, lifecycle_stage) VALUES ('old', 'active')")
+    execute(
+        path,
+        INSERT_OLD,
+    )
     # A later migration creates a table of this name, half way through the upgrade.
     execute(path, "CREATE TABLE webhooks (webhook_id TEXT)")
     code, error = failure_of(tmp_path, settings_for(tmp_path, upgrade_database=True))

@@ -67,6 +67,7 @@ VOLATILE = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
     (r"[0-9a-f]{32}", "ID"),
     (r'"digest": "[0-9a-f]{8}"', "DIGEST"),
+    (r'name="csrf_token" value="[^"]+"', "TOKEN"),
     (r"0x[0-9a-f]{6,}", "ADDRESS"),
     (r"\b1[0-9]{12}\b", "MILLISECONDS"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|\+00:00)?", "TIME"),

@@ -1,0 +1,45 @@
+"""Writes the measured ratios into the README, between its two marks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from common import RESULTS, table
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- figures: python bench/readme.py -->\n", "<!-- end of figures -->"
+
+
+def results(name: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return value
+
+
+def figures() -> str:
+    server, start, cli = results("server"), results("start"), results("cli")
+    rows = [
+        [
+            f"Eight clients log runs, {case}, against `mlflow server`",
+            f"{found['rate']:.1f} times the requests",
+            f"{found['memory']:.2f} times the memory",
+        ]
+        for case, found in server.items()
+    ]
+    start_text = f"{start['ratio']:.2f} times the time of `mlflow server` to its first answer"
+    rows.append(["`provision up` to a passing check, new database", start_text, ""])
+    help_text = f"{cli['provision --help']['ratio']:.1f} times a bare Python"
+    mlflow_text = f"`mlflow --version`: {cli['mlflow --version']['ratio']:.0f} times"
+    rows.append(["`provision --help`", help_text, mlflow_text])
+    return table(["what", "measured", ""], rows) + "\n"
+
+
+def with_figures(text: str) -> str:
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return head + BEGIN + figures() + END + tail
+
+
+if __name__ == "__main__":
+    README.write_text(with_figures(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,33 @@
+"""The README quotes the committed tables, and the tables hold what was promised."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(ROOT / "bench"), *sys.path])
+
+
+def test_the_readme_shows_the_measured_ratios() -> None:
+    import readme
+
+    text = readme.README.read_text(encoding="utf-8")
+    assert text == readme.with_figures(text), "renew it by: python bench/readme.py"
+
+
+def test_the_measured_ratios_hold_what_was_promised() -> None:
+    import readme
+
+    for case, found in readme.results("server").items():
+        assert found["rate"] >= found["target"], case
+        assert found["memory"] <= 0.2, case
+    assert readme.results("start")["ratio"] <= 1.3
+    for command in ("provision --help", "provision version"):
+        assert readme.results("cli")[command]["ratio"] <= 4, command
