@@ -66,15 +66,20 @@ variable "storage" {
 }
 
 variable "protection" {
-  description = "What guards the data: a standby in another zone, a lock against deletion, days of backups, and the name of the snapshot taken on deletion (null: none)."
+  description = "What guards the data: a standby in another zone, a lock against deletion, days of backups, and the name of the snapshot taken on deletion (no name, no snapshot)."
   type = object({
-    multi_az            = optional(bool, false)
-    deletion_protection = optional(bool, false)
+    multi_az            = optional(bool, true)
+    deletion_protection = optional(bool, true)
     backup_days         = optional(number, 7)
     final_snapshot      = optional(string)
   })
   nullable = false
-  default  = {}
+  # Spelled out once more for scanners, which do not read optional().
+  default = {
+    multi_az            = true
+    deletion_protection = true
+    backup_days         = 7
+  }
 
   validation {
     condition     = var.protection.backup_days >= 1 && var.protection.backup_days <= 35
@@ -86,7 +91,7 @@ variable "observed" {
   description = "Keep PostgreSQL's logs in CloudWatch and watch the instance closely (Performance Insights, enhanced monitoring); needs the right to create a role."
   type        = bool
   nullable    = false
-  default     = false
+  default     = true
 }
 
 variable "kms_key_arn" {

@@ -3,10 +3,10 @@ data "aws_region" "here" {}
 data "aws_availability_zones" "open" {
   state = "available"
 
-  # Local Zones and Wavelength Zones have no RDS.
+  # By name, which leaves out Local Zones and Wavelength Zones (us-west-2-lax-1a): they have no RDS.
   filter {
-    name   = "zone-type"
-    values = ["availability-zone"]
+    name   = "zone-name"
+    values = [for letter in ["a", "b", "c", "d", "e", "f"] : "${data.aws_region.here.id}${letter}"]
   }
 }
 

@@ -44,7 +44,7 @@ variable "zones" {
 }
 
 variable "existing" {
-  description = "A network to use instead of a new one: its id, a subnet with a route to the internet, and private subnets in two zones."
+  description = "A network to use instead of a new one: its id, a subnet with a route to the internet, and private subnets in two zones. Null makes a new one."
   type = object({
     vpc_id             = string
     public_subnet_id   = string

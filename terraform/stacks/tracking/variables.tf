@@ -29,7 +29,7 @@ variable "profile" {
 }
 
 variable "settings" {
-  description = "Single settings that differ from the profile's; null or left out means as the profile says."
+  description = "Single settings that differ from the profile's; what is left out is as the profile says."
   type = object({
     instance_type       = optional(string)
     disk_gib            = optional(number)

@@ -86,9 +86,13 @@ run "only_the_server_gets_in" {
   }
 }
 
-run "removable_unless_protected" {
+run "removable_on_request" {
   command = plan
 
+  variables {
+    protection = { multi_az = false, deletion_protection = false }
+    observed   = false
+  }
   assert {
     condition     = !aws_db_instance.this.deletion_protection && aws_db_instance.this.skip_final_snapshot && !aws_db_instance.this.multi_az
     error_message = "Without protection the database must go in one step."
@@ -99,16 +103,15 @@ run "removable_unless_protected" {
   }
 }
 
-run "protected_on_request" {
+run "protected_unless_told_otherwise" {
   command = plan
 
   variables {
-    protection = { multi_az = true, deletion_protection = true, backup_days = 30, final_snapshot = "provision-churn-final" }
-    observed   = true
+    protection = { backup_days = 30, final_snapshot = "provision-churn-final" }
   }
   assert {
     condition     = aws_db_instance.this.deletion_protection && aws_db_instance.this.multi_az && aws_db_instance.this.backup_retention_period == 30
-    error_message = "The protection asked for must be on."
+    error_message = "Whoever says nothing must get a protected database."
   }
   assert {
     condition     = !aws_db_instance.this.skip_final_snapshot && aws_db_instance.this.final_snapshot_identifier == "provision-churn-final"
