@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+from moto import settings
+from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.base_backend import BackendDict
-from moto.ec2.models.security_groups import SecurityRule
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.rds import models as rds
 from moto.s3 import models as s3
@@ -52,14 +54,21 @@ class EmulatedAws:
             "AWS_SECRET_ACCESS_KEY": "testing",
         }
 
-    def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            region_name=self.region,
-            endpoint_url=self.endpoint,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
+    def client(self, service: str, role: str | None = None) -> Any:
+        """A client with the account's own rights, or with those of one of its roles."""
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+        if role:
+            keys = self._session_of(role)
+        return boto3.client(service, region_name=self.region, endpoint_url=self.endpoint, **keys)
+
+    def _session_of(self, role: str) -> dict[str, str]:
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        session = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+        return {
+            "aws_access_key_id": session["AccessKeyId"],
+            "aws_secret_access_key": session["SecretAccessKey"],
+            "aws_session_token": session["SessionToken"],
+        }
 
 
 @contextmanager
@@ -77,6 +86,17 @@ def emulated_aws(region: str) -> Iterator[EmulatedAws]:
         yield aws
     finally:
         server.stop()
+
+
+@contextmanager
+def enforced() -> Iterator[None]:
+    """Policies hold while this lasts; the account's own keys are unknown meanwhile."""
+    settings.INITIAL_NO_AUTH_ACTION_COUNT = 0.0
+    ActionAuthenticatorMixin.request_count = 0
+    try:
+        yield
+    finally:
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
 
 
 def _publish_image(aws: EmulatedAws) -> None:
@@ -117,7 +137,7 @@ def _rules_between_groups_are_described() -> None:
     def description(self: Any) -> str | None:
         return self.ip_range.get("Description") or self.source_group.get("Description")
 
-    SecurityRule.description = property(description)
+    SecurityGroupRule.description = property(description)
 
 
 def _parameters_tell_their_source() -> None:

@@ -117,16 +117,18 @@ def _cli_configuration(folder: Path) -> Path:
 
 def resources(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Address -> planned values of every managed resource in a plan's JSON."""
-    return {
-        change["address"]: change["change"]["after"]
-        for change in plan["resource_changes"]
-        if change["mode"] == "managed" and change["change"]["after"] is not None
-    }
+    return {change["address"]: change["change"]["after"] for change in _made(plan)}
 
 
 def of_type(plan: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """The planned resources of one type."""
-    return {a: v for a, v in resources(plan).items() if a.split(".")[-2] == kind}
+    return {c["address"]: c["change"]["after"] for c in _made(plan) if c["type"] == kind}
+
+
+def _made(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Changes of managed resources after which there is something."""
+    changes = (c for c in plan["resource_changes"] if c["mode"] == "managed")
+    return [c for c in changes if c["change"]["after"] is not None]
 
 
 def only(plan: dict[str, Any], kind: str) -> dict[str, Any]:
