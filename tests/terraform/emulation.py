@@ -18,7 +18,9 @@ import boto3
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.base_backend import BackendDict
+from moto.ec2.models.instances import Instance
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.models.vpcs import VPCBackend
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.rds import models as rds
 from moto.s3 import models as s3
@@ -126,6 +128,7 @@ def _close_gaps() -> None:
         return
     rds.DBInstance._gaps_closed = True
     _rules_between_groups_are_described()
+    _parts_go_with_their_whole()
     _parameters_tell_their_source()
     _instances_are_told_apart()
     _conditional_refusals_are_not_absolute()
@@ -138,6 +141,25 @@ def _rules_between_groups_are_described() -> None:
         return self.ip_range.get("Description") or self.source_group.get("Description")
 
     SecurityGroupRule.description = property(description)
+
+
+def _parts_go_with_their_whole() -> None:
+    """A machine takes its first interface along when it ends, a VPC its default access list."""
+    terminate, delete_vpc = Instance.terminate, VPCBackend.delete_vpc
+
+    def ended(self: Any) -> Any:
+        for interface in self.nics.values():
+            interface.delete_on_termination |= interface.device_index == 0
+        return terminate(self)
+
+    def deleted(self: Any, vpc_id: str) -> Any:
+        vpc = delete_vpc(self, vpc_id)
+        for acl in [a for a in self.network_acls.values() if a.vpc_id == vpc_id]:
+            self.network_acls.pop(acl.id)
+        return vpc
+
+    Instance.terminate = ended
+    VPCBackend.delete_vpc = deleted
 
 
 def _parameters_tell_their_source() -> None:

@@ -36,7 +36,6 @@ _LISTS = (
     ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
     ("sns", "list_topics", "Topics", "TopicArn"),
     ("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
-    ("kms", "list_keys", "Keys", "KeyId"),
 )
 
 
@@ -47,8 +46,10 @@ def inventory(aws: EmulatedAws) -> set[str]:
         f"{service} {key} {item[identity]}"
         for service, operation, key, identity in _LISTS
         for item in _items(clients[service], operation, key)
+        if item.get("State") != "deleted"
     }
-    return listed | {f"ec2 Instances {name}" for name in instances(aws)}
+    machines = {f"ec2 Instances {name}" for name in instances(aws)}
+    return listed | machines | {f"kms Keys {key}" for key in _own_keys(aws)}
 
 
 def instances(aws: EmulatedAws) -> dict[str, dict[str, Any]]:
@@ -56,6 +57,14 @@ def instances(aws: EmulatedAws) -> dict[str, dict[str, Any]]:
     pages = _items(aws.client("ec2"), "describe_instances", "Reservations")
     machines = [machine for reservation in pages for machine in reservation["Instances"]]
     return {m["InstanceId"]: m for m in machines if m["State"]["Name"] != "terminated"}
+
+
+def _own_keys(aws: EmulatedAws) -> set[str]:
+    """Keys of the account's own; AWS' keys appear at their first use, cost nothing and stay."""
+    kms = aws.client("kms")
+    aliases = _items(kms, "list_aliases", "Aliases")
+    theirs = {a.get("TargetKeyId") for a in aliases if a["AliasName"].startswith("alias/aws/")}
+    return {key["KeyId"] for key in _items(kms, "list_keys", "Keys")} - theirs
 
 
 def _items(client: Any, operation: str, key: str) -> list[dict[str, Any]]:

@@ -55,8 +55,8 @@ variable "user_data" {
   nullable    = false
 
   validation {
-    # Base64 makes four characters of three bytes; its length tells bytes where length() counts characters.
-    condition     = length(base64encode(var.user_data)) <= 21848
+    # length() counts characters, EC2 bytes: four characters of base64 are three bytes, less the padding.
+    condition     = length(base64encode(var.user_data)) * 3 / 4 - length(regexall("=", base64encode(var.user_data))) <= 16384
     error_message = "EC2 takes at most 16 KB of user data: compress it, or fetch what is large from the bucket."
   }
 }

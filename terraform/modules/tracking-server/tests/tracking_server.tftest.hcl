@@ -114,6 +114,23 @@ run "an_own_key_may_be_used_and_no_other" {
   }
 }
 
+run "china_has_its_own_names" {
+  command = plan
+
+  override_data {
+    target = data.aws_partition.here
+    values = { partition = "aws-cn" }
+  }
+  assert {
+    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : startswith(statement.Resource, "arn:aws-cn:")])
+    error_message = "Every ARN must be of the partition that the stack lives in."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.this[0].assume_role_policy).Statement[0].Principal.Service == "ec2.amazonaws.com.cn"
+    error_message = "EC2 has another name in China."
+  }
+}
+
 run "an_existing_profile_makes_no_role" {
   command = plan
 
@@ -154,7 +171,7 @@ run "more_than_sixteen_kilobytes_are_refused" {
   command = plan
 
   variables {
-    user_data = "${join("", [for number in range(1024) : "0123456789abcdef"])}###"
+    user_data = "${join("", [for number in range(1024) : "0123456789abcdef"])}#"
   }
   expect_failures = [var.user_data]
 }
