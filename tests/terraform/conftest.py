@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from emulation import OVERRIDE, EmulatedAws, emulated_aws
-from program import REGION, Workspace, workspace
+
+from tests.terraform.emulation import OVERRIDE, EmulatedAws, emulated_aws
+from tests.terraform.program import REGION, Workspace, workspace
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ def emulated_aws(region: str) -> Iterator[EmulatedAws]:
     try:
         BackendDict.reset()
         aws = EmulatedAws(f"http://{host}:{port}", region)
-        _publish_image(aws)
+        publish_image(aws, number=0)
         yield aws
     finally:
         server.stop()
@@ -101,10 +101,10 @@ def enforced() -> Iterator[None]:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
 
 
-def _publish_image(aws: EmulatedAws) -> None:
-    """Debian's public parameter, which names an image that this account can start."""
+def publish_image(aws: EmulatedAws, number: int) -> None:
+    """Set Debian's public parameter to an image that this account can start, one of many."""
     images = aws.client("ec2").describe_images(Owners=["amazon"])["Images"]
-    image = min(i["ImageId"] for i in images if i.get("Architecture") == "x86_64")
+    image = sorted(i["ImageId"] for i in images if i.get("Architecture") == "x86_64")[number]
     # Names below /aws/ are reserved: AWS' own parameters cannot be written through the API.
     ssm_backends[ACCOUNT][aws.region]._parameters[DEBIAN] = [
         Parameter(

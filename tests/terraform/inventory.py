@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulation import EmulatedAws
+from tests.terraform.emulation import EmulatedAws
 
 # Service, paginated operation, key of the list in its answer, key of the identity ("" for strings).
 _LISTS = (

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulation import EmulatedAws
-from inventory import instances, inventory
-from program import REGION, Workspace, needs_terraform
+
+from tests.terraform.emulation import EmulatedAws
+from tests.terraform.inventory import instances, inventory
+from tests.terraform.program import REGION, Workspace, needs_terraform
 
 pytestmark = [needs_terraform, pytest.mark.slow]
 BUCKET = f"provision-churn-123456789012-{REGION}"

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from program import needs_terraform, workspace
+
+from tests.terraform.program import needs_terraform, workspace
 
 pytestmark = [needs_terraform, pytest.mark.slow]
 MACHINE = "module.tracking_server.aws_instance.this"

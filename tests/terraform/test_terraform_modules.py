@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from program import MODULES, STACKS, TERRAFORM, needs_terraform, workspace
+
+from tests.terraform.program import MODULES, STACKS, TERRAFORM, needs_terraform, workspace
 
 pytestmark = needs_terraform
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulation import OVERRIDE, EmulatedAws
-from program import (
+
+from tests.terraform.emulation import OVERRIDE, EmulatedAws
+from tests.terraform.program import (
     MODULES,
     REGION,
     TERRAFORM,
@@ -21,7 +22,7 @@ from program import (
     resources,
     workspace,
 )
-from readme import example
+from tests.terraform.readme import example
 
 pytestmark = [needs_terraform, pytest.mark.slow, pytest.mark.xdist_group("terraform-plans")]
 COURSE = {

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from emulation import EmulatedAws, enforced
-from program import REGION, Workspace, needs_terraform
 
-pytestmark = [needs_terraform, pytest.mark.slow]
+from tests.terraform.emulation import EmulatedAws, enforced
+from tests.terraform.program import REGION, Workspace, needs_terraform
+
+pytestmark = [needs_terraform, pytest.mark.slow, pytest.mark.xdist_group("terraform-rights")]
 BUCKET = f"provision-rights-123456789012-{REGION}"
 OTHER = "somebody-elses-bucket"
 ROLE = "provision-rights-server"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulation import EmulatedAws
-from program import REGION, Workspace, needs_terraform
-from readme import example
+
+from tests.terraform.emulation import EmulatedAws
+from tests.terraform.program import REGION, Workspace, needs_terraform
+from tests.terraform.readme import example
 
 pytestmark = [needs_terraform, pytest.mark.slow]
 KEY = "churn/terraform.tfstate"

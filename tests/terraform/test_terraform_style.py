@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from program import MODULES, STACKS, TERRAFORM
-from readme import Block, blocks, documented, rendered
+
+from tests.terraform.program import MODULES, STACKS, TERRAFORM
+from tests.terraform.readme import Block, blocks, documented, rendered
 
 ROOMS = [*MODULES, *STACKS]
 FILES = sorted(p for room in ROOMS for p in (TERRAFORM / room).glob("*.tf"))
