@@ -166,6 +166,23 @@ def test_the_state_stack_makes_one_guarded_bucket(stack: Callable[[str], Workspa
     assert len(resources(plan)) == 7
 
 
+def test_an_account_that_forbids_roles_and_networks_is_asked_for_neither(
+    tracking: Workspace,
+) -> None:
+    private = ["subnet-0a1b2c3d4e5f60719", "subnet-0a1b2c3d4e5f6071a"]
+    network = {
+        "vpc_id": "vpc-0a1b2c3d4e5f60718",
+        "public_subnet_id": "subnet-0a1b2c3d4e5f60718",
+        "private_subnet_ids": private,
+    }
+    given = {"existing_instance_profile": "LabInstanceProfile"}
+    plan = tracking.plan({**COURSE, "network": {"existing": network}, "access": given}, "lab")
+    assert only(plan, "aws_instance")["iam_instance_profile"] == "LabInstanceProfile"
+    assert only(plan, "aws_instance")["subnet_id"] == network["public_subnet_id"]
+    assert sorted(only(plan, "aws_db_subnet_group")["subnet_ids"]) == private
+    assert not [a for a in resources(plan) if ".aws_iam_" in a or a.startswith("module.network")]
+
+
 def test_another_account_is_refused_before_anything_is_made(tracking: Workspace) -> None:
     values = {**COURSE, "account_id": "999999999999"}
     file = tracking.folder / "other.tfvars.json"

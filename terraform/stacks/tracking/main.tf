@@ -74,7 +74,7 @@ module "backend_store" {
     multi_az            = local.chosen.multi_az
     deletion_protection = local.chosen.deletion_protection
     backup_days         = local.chosen.backup_days
-    final_snapshot      = local.chosen.final_snapshot ? "${module.naming.prefix}-final" : null
+    final_snapshot      = local.chosen.final_snapshot ? local.chosen.final_snapshot_name : null
   }
 }
 

@@ -15,6 +15,7 @@ locals {
       multi_az                    = false
       deletion_protection         = false
       final_snapshot              = false
+      final_snapshot_name         = "${module.naming.prefix}-final"
       backup_days                 = 7
       artifact_noncurrent_days    = 7
       user_data_replace_on_change = false
@@ -34,6 +35,7 @@ locals {
       multi_az                    = true
       deletion_protection         = true
       final_snapshot              = true
+      final_snapshot_name         = "${module.naming.prefix}-final"
       backup_days                 = 30
       artifact_noncurrent_days    = 90
       user_data_replace_on_change = false

@@ -46,6 +46,7 @@ variable "settings" {
     multi_az             = optional(bool)
     deletion_protection  = optional(bool)
     final_snapshot       = optional(bool)
+    final_snapshot_name  = optional(string)
     backup_days          = optional(number)
 
     artifact_noncurrent_days    = optional(number)
