@@ -1,0 +1,45 @@
+variable "name" {
+  description = "What the names of topic and alarms start with."
+  type        = string
+  nullable    = false
+}
+
+variable "ends_on" {
+  description = "The day after which the stack may go, as YYYY-MM-DD; null means that it stays."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ends_on == null ? true : can(formatdate("YYYY", "${var.ends_on}T00:00:00Z")) && length(var.ends_on) == 10
+    error_message = "Write the end as a day that exists, for example 2027-02-28."
+  }
+}
+
+variable "alarm_email" {
+  description = "Who is told when an alarm goes off; AWS asks that address to confirm first. Null tells nobody, and the alarms show in the console."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_email == null ? true : can(regex("^[^@[:space:]]+@[^@[:space:]]+$", var.alarm_email))
+    error_message = "Give one e-mail address, such as ml-team@example.com, or leave it out."
+  }
+}
+
+variable "instance_id" {
+  description = "The machine whose health is watched."
+  type        = string
+  nullable    = false
+}
+
+variable "database_identifier" {
+  description = "The database whose storage and processor are watched."
+  type        = string
+  nullable    = false
+}
+
+variable "kms_key_arn" {
+  description = "The key that encrypts the topic; its policy has to let CloudWatch use it. Null leaves the topic unencrypted, since alarms cannot use `aws/sns`."
+  type        = string
+  default     = null
+}

@@ -1,0 +1,20 @@
+output "instance_id" {
+  description = "The machine's id, for Session Manager and the alarms."
+  value       = aws_instance.this.id
+}
+
+# The instance's own attribute would change with the association, after the first apply.
+output "public_ip" {
+  description = "The Elastic IP: the address that stays."
+  value       = aws_eip.this.public_ip
+}
+
+output "security_group_id" {
+  description = "The server's security group; the database lets no other in."
+  value       = aws_security_group.this.id
+}
+
+output "image_id" {
+  description = "The image that the machine was made from, which later plans keep."
+  value       = aws_instance.this.ami
+}

@@ -1,0 +1,93 @@
+"""The house rules of the configuration that Terraform itself does not check."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.terraform.program import MODULES, STACKS, TERRAFORM
+from tests.terraform.readme import Block, blocks, documented, rendered
+
+ROOMS = [*MODULES, *STACKS]
+FILES = sorted(p for room in ROOMS for p in (TERRAFORM / room).glob("*.tf"))
+MOST_VARIABLES = 10
+FORBIDDEN = {
+    r"type\s*=\s*any\b": "a type says what goes in",
+    r"local-exec|remote-exec": "programs are started by the kit",
+    r"\b(timestamp|uuid|bcrypt)\(": "a plan must be the same twice",
+    r"\"\w+:\*\"": "no wildcard action",
+    r"(?i)moto|localhost|127\.0\.0\.1|endpoint_url": "the emulation stays outside",
+    r"\b(access_key|secret_key|password|secret_string)(_wo)?\s*=": "no secret passes through",
+    r"resource \"aws_nat_gateway\"": "it costs more than the server",
+}  # fmt: skip
+# A policy that refuses has to refuse everything.
+ALLOWED = {("artifact-store/access.tf", '"s3:*"')}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda p: p.relative_to(TERRAFORM).as_posix())
+def test_nothing_forbidden_is_written(file: Path) -> None:
+    place = file.relative_to(TERRAFORM / "modules") if "modules" in file.parts else file
+    found = [
+        f"{match.group()} ({why})"
+        for pattern, why in FORBIDDEN.items()
+        for match in re.finditer(pattern, _code(file))
+        if (Path(place).as_posix(), match.group()) not in ALLOWED
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_room_has_the_four_files_and_few_variables(room: Path) -> None:
+    names = {p.name for p in (TERRAFORM / room).glob("*.tf")}
+    assert {"terraform.tf", "main.tf", "variables.tf", "outputs.tf"} <= names
+    assert len(blocks(TERRAFORM / room / "variables.tf")) <= MOST_VARIABLES
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_variables_and_outputs_are_described_in_sentences(room: Path) -> None:
+    for block in _interface(room):
+        assert re.fullmatch(r"[A-Z`].+\.", block.text("description")), block.name
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_null_is_allowed_only_where_it_means_something(room: Path) -> None:
+    for block in blocks(TERRAFORM / room / "variables.tf"):
+        nullable = block.value("nullable") != "false"
+        assert nullable == ("null" in block.text("description").lower()), block.name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_no_module_calls_a_module_or_sets_up_a_provider(module: Path) -> None:
+    text = "\n".join(_code(p) for p in (TERRAFORM / module).glob("*.tf"))
+    assert not re.search(r'^(module|provider|backend) "', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=str)
+def test_stacks_wire_and_make_nothing_themselves(stack: Path) -> None:
+    text = "\n".join(_code(p) for p in (TERRAFORM / stack).glob("*.tf"))
+    assert not re.search(r'^resource "', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_readme_tables_are_fresh(room: Path) -> None:
+    readme = TERRAFORM / room / "README.md"
+    fresh = documented(readme.read_text(encoding="utf-8"), rendered(TERRAFORM / room))
+    assert readme.read_text(encoding="utf-8") == fresh, "run: python -m tests.terraform.readme"
+
+
+def test_at_most_three_rules_are_left_out_each_with_a_reason() -> None:
+    text = (TERRAFORM / ".checkov.yaml").read_text(encoding="utf-8")
+    rules = re.findall(r"^ +# (.{40,})\n +- (CKV2?_AWS_\d+)$", text, re.MULTILINE)
+    assert 1 <= len(rules) <= 3
+    assert len(rules) == len(re.findall(r"^ +- ", text, re.MULTILINE))
+
+
+def _interface(room: Path) -> list[Block]:
+    return blocks(TERRAFORM / room / "variables.tf") + blocks(TERRAFORM / room / "outputs.tf")
+
+
+def _code(file: Path) -> str:
+    """The file without its comments."""
+    return re.sub(r"(?m)^\s*#.*$", "", file.read_text(encoding="utf-8"))
