@@ -22,10 +22,10 @@ def figures() -> str:
     rows = [
         [
             f"Eight clients log runs, {case}, against `mlflow server`",
-            f"{found['rate']:.1f} times the requests",
-            f"{found['memory']:.2f} times the memory",
+            f"{found['ratios']['speed']:.1f} times the requests",
+            f"{found['ratios']['memory']:.2f} times the memory",
         ]
-        for case, found in server.items()
+        for case, found in server["results"].items()
     ]
     start_text = f"{start['ratio']:.2f} times the time of `mlflow server` to its first answer"
     rows.append(["`provision up` to a passing check, new database", start_text, ""])

@@ -1,16 +1,20 @@
-"""The server that `provision up` starts against `mlflow server` with its defaults, side by side.
+"""The server that `provision up` starts against `mlflow server` as it comes, side by side.
 
-Both get a new database of the same kind and the same load; they take turns. Memory is the
-proportional set size of the server's own processes after the load (a database's are left out on
-both sides, the supervisor's is in). `python bench/server.py [--seconds S] [--rounds N]`.
+Eight clients log runs as training scripts do. Each measurement starts one server on a fresh
+database, warms it up, and stops it again; the two take turns. Both get the machine's defaults:
+ours the settings that `provision up` would work out here, MLflow's its own.
+
+    python bench/server.py [--seconds 8] [--rounds 2]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import http.client
+import importlib.metadata
 import json
 import os
-import secrets
 import shutil
 import signal
 import statistics
@@ -18,234 +22,347 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg2
 from common import machine_line, table, write
+from load import CLIENTS
 
 from provision.adapters import postgres
-from provision.adapters.packages import installed_version
-from provision.adapters.processes import any_free_port, marked
+from provision.adapters.processes import any_free_port
 from provision.model.secrets import Secret
+from provision.model.sizing import Machine, Wishes, size
+from provision.server.settings import AuthSettings, ServerSettings
 
-BIN = Path(sys.executable).parent
-LOAD = Path(__file__).parent / "load.py"
-WARM_UP_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    engine: str
-    auth: bool
-    target: float
-
-
-CASES = (
-    Case("SQLite", "sqlite", False, 2.5),
-    Case("PostgreSQL", "postgres", False, 3.0),
-    Case("SQLite, accounts", "sqlite", True, 25.0),
-    Case("PostgreSQL, accounts", "postgres", True, 25.0),
-)
+WARM_UP_SECONDS = 4.0
+USER = ("admin", "a-long-enough-password")
+PROJECT = Path(__file__).parent.parent
+LOAD = Path(__file__).with_name("load.py")
+QUIET_PERCENT = 15.0
+QUIET_PATIENCE_SECONDS = 60.0
+NAMES = {"stock": "`mlflow server`", "ours": "`provision up`"}
+# Least ratio of requests per second; memory may be a fifth at most.
+TARGETS = {"postgres": 3.0, "sqlite": 2.5, "postgres, basic auth": 25.0, "sqlite, basic auth": 25.0}
 MEMORY_TARGET = 0.2
 
 
 @dataclass(frozen=True)
-class Running:
-    """A server to measure: where it listens, its processes, the file with `user:password`."""
+class Sample:
+    """One measurement: throughput, latency, CPU per request, memory and processes afterwards.
 
+    `others` is what the machine was busy with before the load began, in percent of all cores.
+    """
+
+    requests: float
+    p50: float
+    p95: float
+    cpu: float
+    memory: float
+    processes: int
+    errors: int
+    others: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server works: its folder, its port, its database, whether users must log in."""
+
+    folder: Path
     port: int
-    family: list[psutil.Process]
-    account: Path | None
+    url: str
+    auth: bool
 
 
-def wait_for(port: int) -> None:
-    url = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search?max_results=1"
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=10):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
+def run_load(place: Place, seconds: float) -> dict[str, Any]:
+    user = ":".join(USER) if place.auth else ""
+    command = [sys.executable, str(LOAD), str(place.port), str(seconds), user]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(done.stdout))
 
 
-@contextmanager
-def stock(case: Case, folder: Path) -> Iterator[Running]:
-    with _database(case, folder) as uri:
-        port = any_free_port("127.0.0.1")
-        command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
-        command += ["--backend-store-uri", uri]
-        command += ["--artifacts-destination", str(folder / "artifacts")]
-        environment, account = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}, None
-        if case.auth:
-            command += ["--app-name", "basic-auth"]
-            account = _stock_accounts(folder, environment, uri)
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen(
-                command, cwd=folder, env=environment, start_new_session=True,
-                stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        try:
-            wait_for(port)
-            root = psutil.Process(process.pid)
-            yield Running(port, [root, *root.children(recursive=True)], account)
-        finally:
-            _kill(process)
+# --- the servers ----------------------------------------------------------------------------
 
 
-def _stock_accounts(folder: Path, environment: dict[str, str], uri: str) -> Path:
-    password = secrets.token_hex(12)
-    database = uri if uri.startswith("postgresql") else f"sqlite:///{folder}/users.db"
-    config = folder / "auth.ini"
-    config.write_text(
-        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\n"
-        f"database_uri = {database.replace('%', '%%')}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+def environment(place: Place) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(place.folder),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def stock(place: Place) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(place.port), "--backend-store-uri", place.url]
+    command += ["--artifacts-destination", str(place.folder / "artifacts")]
+    more = {}
+    if place.auth:
+        command += ["--app-name", "basic-auth"]
+        more = {
+            "MLFLOW_AUTH_ADMIN_PASSWORD": USER[1],
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key for the benchmark",
+        }
+    return start(place, command, more)
+
+
+def ours(place: Place) -> subprocess.Popen[bytes]:
+    cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total
+    engine = "postgres" if place.url.startswith("postgres") else "sqlite"
+    sizing = size(Wishes(engine=engine), Machine(memory=memory, cores=cores))
+    settings = ServerSettings(
+        host="127.0.0.1",
+        port=place.port,
+        workers=sizing.workers,
+        threads=sizing.threads,
+        pool_size=sizing.pool_size,
+        max_overflow=sizing.max_overflow,
+        database_url=place.url,
+        artifacts_destination=str(place.folder / "artifacts"),
+        boot_report=str(place.folder / "boot.json"),
+        backup_dir=str(place.folder / "backups"),
+        auth=auth_settings(place, engine) if place.auth else None,
+        job_runner=sizing.job_runner,
     )
-    environment["MLFLOW_AUTH_CONFIG_PATH"] = str(config)
-    environment["MLFLOW_AUTH_ADMIN_PASSWORD"] = password
-    environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex(12)
-    account = folder / "account"
-    account.write_text(f"admin:{password}")
-    return account
+    path = place.folder / "settings.json"
+    settings.save(path)
+    command = [sys.executable, "-m", "provision.server", str(path)]
+    # As the local target starts it.
+    return start(place, command, {"PYTHONPATH": str(PROJECT), "MALLOC_ARENA_MAX": "2"})
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """MLflow's job processes outlive their parent, and have groups of their own: find them all."""
-    family = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGKILL)
-    for child in family:
-        if child.is_running():
-            child.kill()
+def auth_settings(place: Place, engine: str) -> AuthSettings:
+    (place.folder / "password").write_text(USER[1])
+    (place.folder / "key").write_text("a key for the benchmark")
+    return AuthSettings(
+        admin_username=USER[0],
+        admin_password_file=str(place.folder / "password"),
+        secret_key_file=str(place.folder / "key"),
+        database_url=place.url if engine == "postgres" else f"sqlite:///{place.folder}/auth.db",
+        config_file=str(place.folder / "auth.ini"),
+    )
+
+
+def start(place: Place, command: list[str], more: dict[str, str]) -> subprocess.Popen[bytes]:
+    with (place.folder / "server.log").open("wb") as log:
+        return subprocess.Popen(
+            command, cwd=place.folder, env=environment(place) | more,
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+
+def wait(place: Place, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=5)
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.1)
+    raise RuntimeError((place.folder / "server.log").read_text())
+
+
+def quiet() -> float:
+    """Wait until the machine is idle, so that nothing still starts and nobody else works.
+
+    On a shared machine that may never be; then it is measured all the same, and reported.
+    """
+    deadline = time.monotonic() + QUIET_PATIENCE_SECONDS
+    while True:
+        busy = psutil.cpu_percent(interval=1.5)
+        if busy <= QUIET_PERCENT or time.monotonic() > deadline:
+            return busy
+
+
+def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    parent = psutil.Process(process.pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def cpu_seconds(processes: list[psutil.Process]) -> float:
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def measure(place: Place, begin: Callable[[Place], subprocess.Popen[bytes]], secs: float) -> Sample:
+    process = begin(place)
+    try:
+        wait(place, process)
+        run_load(place, WARM_UP_SECONDS)
+        others = quiet()
+        before = cpu_seconds(family(process))
+        found = run_load(place, secs)
+        processes = family(process)
+        spent = cpu_seconds(processes) - before
+        memory = sum(p.memory_full_info().pss for p in processes)
+    finally:
+        stop(process)
+    return Sample(
+        requests=found["requests"] / found["seconds"],
+        p50=found["p50"],
+        p95=found["p95"],
+        cpu=spent / found["requests"] * 1000,
+        memory=memory / 1e6,
+        processes=len(processes),
+        errors=found["errors"],
+        others=others,
+    )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    # MLflow's job processes outlive their parent: all are found first, then all are ended.
+    processes = family(process)
+    for member in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.send_signal(signal.SIGKILL)
     process.wait()
+    psutil.wait_procs(processes[1:], timeout=10)
 
 
-@contextmanager
-def _database(case: Case, folder: Path) -> Iterator[str]:
-    if case.engine == "sqlite":
-        yield f"sqlite:///{folder}/mlflow.db"
-        return
-    cluster = folder / "postgres"
-    binaries, account = postgres.find_binaries(cluster), postgres.account_for(folder)
-    port, password = any_free_port("127.0.0.1"), Secret(secrets.token_hex(12))
-    postgres.create_cluster(binaries, cluster, account, role_password=password)
-    postgres.write_server_config(cluster, account, port=port, max_connections=200)
-    passfile = folder / "pgpass"
+# --- the databases --------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def cluster(base: Path) -> Iterator[str]:
+    """The private PostgreSQL of the local rung; yields its URL."""
+    home = base / "postgres"
+    home.mkdir()
+    binaries, account = postgres.find_binaries(home / "data"), postgres.account_for(base)
+    password = Secret("benchmark")
+    if account.uid is not None:
+        os.chown(home, account.uid, account.gid or 0)
+    postgres.create_cluster(binaries, home / "data", account, role_password=password)
+    port = any_free_port("127.0.0.1")
+    postgres.write_server_config(home / "data", account, port=port, max_connections=300)
+    passfile = base / "passfile"
     passfile.write_text(postgres.passfile_line(password))
     passfile.chmod(0o600)
-    server = subprocess.Popen(
-        [binaries.program("postgres"), "-D", "."], cwd=cluster, user=account.uid, group=account.gid,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    owner = {} if account.uid is None else {"user": account.uid, "group": account.gid or 0}
+    process = subprocess.Popen(
+        [binaries.program("postgres"), "-D", home / "data"], cwd=home,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, extra_groups=[] if owner else None,
+        **owner,
     )  # fmt: skip
-    time.sleep(2)
     try:
         yield postgres.connection_url(port, passfile)
     finally:
-        server.send_signal(signal.SIGINT)
-        server.wait()
+        process.send_signal(signal.SIGINT)
+        process.wait()
 
 
-@contextmanager
-def ours(case: Case, folder: Path) -> Iterator[Running]:
-    port = any_free_port("127.0.0.1")
-    (folder / "provision.yaml").write_text(
-        f"name: bench\nserver:\n  port: {port}\ndatabase:\n  engine: {case.engine}\n"
-        f"access:\n  auth: {'basic' if case.auth else 'none'}\n"
-    )
-    environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
-    command = [BIN / "provision", "up", "-q"]
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
-    root = folder / ".provision/bench"
-    account = None
-    if case.auth:
-        account = folder / "account"
-        account.write_text("admin:" + (root / "secrets/admin-password").read_text().strip())
-    try:
-        family = [p for p in marked(root) if "postgres" not in p.name()]
-        yield Running(port, family, account)
-    finally:
-        command = [BIN / "provision", "down", "-q"]
-        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+def empty(url: str) -> None:
+    """Make the database new again, waiting for it to answer."""
+    address = url.replace("postgresql+psycopg2", "postgresql")
+    while True:
+        with contextlib.suppress(psycopg2.OperationalError):
+            connection = psycopg2.connect(address)
+            break
+        time.sleep(0.1)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA public CASCADE")
+        cursor.execute("CREATE SCHEMA public")
+    connection.close()
 
 
-def load(running: Running, seconds: float) -> dict[str, Any]:
-    command = [sys.executable, str(LOAD), str(running.port), str(seconds)]
-    command += [str(running.account)] if running.account else []
-    before = _cpu(running.family)
-    result: dict[str, Any] = json.loads(subprocess.check_output(command))
-    result["cpu_ms"] = (_cpu(running.family) - before) * 1000 / result["requests"]
-    return result
+def place_in(base: Path, kind: str, postgres_url: str) -> Place:
+    folder = Path(tempfile.mkdtemp(dir=base))
+    url = f"sqlite:///{folder}/mlflow.db"
+    if kind.startswith("postgres"):
+        empty(postgres_url)
+        url = postgres_url
+    return Place(folder, any_free_port("127.0.0.1"), url, "auth" in kind)
 
 
-def _cpu(family: list[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in family if process.is_running()]
-    return sum(time.user + time.system for time in times)
+# --- the table ------------------------------------------------------------------------------
 
 
-def measure(case: Case, start: Any, seconds: float) -> dict[str, Any]:
-    folder = Path(tempfile.mkdtemp(prefix="provision-bench-"))
-    folder.chmod(0o755)
-    try:
-        with start(case, folder) as running:
-            load(running, WARM_UP_SECONDS)
-            result = load(running, seconds)
-            memory = sum(p.memory_full_info().pss for p in running.family if p.is_running())
-            processes = sum(p.is_running() for p in running.family)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    assert result["errors"] == 0, result
-    rate = result["requests"] / result["seconds"]
-    return {**result, "rate": rate, "memory_mb": memory / 1e6, "processes": processes}
+def median(samples: list[Sample], name: str) -> float:
+    return statistics.median(float(getattr(sample, name)) for sample in samples)
 
 
-def middle(results: list[dict[str, Any]]) -> dict[str, float]:
-    return {key: statistics.median(result[key] for result in results) for key in results[0]}
-
-
-def row(name: str, server: str, m: dict[str, float], ratios: tuple[str, str]) -> list[str]:
+def row(kind: str, side: str, samples: list[Sample]) -> list[str]:
     return [
-        name, server, f"{m['rate']:.0f}", f"{m['p50_ms']:.0f} / {m['p95_ms']:.0f}",
-        f"{m['cpu_ms']:.1f}", f"{m['memory_mb']:.0f}", f"{m['processes']:.0f}", *ratios,
+        kind, NAMES[side], f"{median(samples, 'requests'):.0f}",
+        f"{median(samples, 'p50'):.0f} / {median(samples, 'p95'):.0f}",
+        f"{median(samples, 'cpu'):.1f}", f"{median(samples, 'memory'):.0f}",
+        f"{median(samples, 'processes'):.0f}", f"{sum(s.errors for s in samples)}",
     ]  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    rows, data = [], {}
-    for case in CASES:
-        taken: dict[str, list[dict[str, Any]]] = {"stock": [], "ours": []}
-        for _ in range(arguments.rounds):
-            for name, start in (("stock", stock), ("ours", ours)):
-                taken[name].append(measure(case, start, arguments.seconds))
-        a, b = middle(taken["stock"]), middle(taken["ours"])
-        rate, memory = b["rate"] / a["rate"], b["memory_mb"] / a["memory_mb"]
-        rows.append(row(case.name, "`mlflow server`", a, ("1", "1")))
-        rows.append(row(case.name, "`provision up`", b, (f"**{rate:.1f}**", f"**{memory:.2f}**")))
-        data[case.name] = {"rate": rate, "memory": memory, "target": case.target, **taken}
-        print(rows[-2], rows[-1], sep="\n", file=sys.stderr)
-    head = ["database", "server", "requests/s", "p50 / p95 ms", "CPU ms per request"]
-    head += ["memory MB", "processes", "times the requests", "times the memory"]
-    targets = ", ".join(f"{case.name} {case.target:g}" for case in CASES)
-    text = (
-        "# `provision up` against `mlflow server` with its defaults\n\n"
-        f"{machine_line()}. MLflow {installed_version('mlflow')}. Eight clients log runs; medians "
-        f"of {arguments.rounds} rounds of {arguments.seconds:g} s after a warm-up, the two in "
-        f"turn. Targets, in times the requests: {targets}; at most {MEMORY_TARGET:g} times the "
-        "memory.\n\n" + table(head, rows) + "\n"
+def ratios(kind: str, found: dict[str, list[Sample]]) -> dict[str, float]:
+    speed = median(found["ours"], "requests") / median(found["stock"], "requests")
+    memory = median(found["ours"], "memory") / median(found["stock"], "memory")
+    cpu = median(found["stock"], "cpu") / median(found["ours"], "cpu")
+    return {"speed": speed, "cpu": cpu, "memory": memory, "target": TARGETS[kind]}
+
+
+def others(results: dict[str, dict[str, list[Sample]]]) -> float:
+    return statistics.median(
+        sample.others for found in results.values() for side in found.values() for sample in side
     )
-    write("server", text, data)
+
+
+def report(results: dict[str, dict[str, list[Sample]]], seconds: float, rounds: int) -> bool:
+    rows, marks, numbers, good = [], [], {}, True
+    for kind, found in results.items():
+        rows += [row(kind, side, found[side]) for side in ("stock", "ours")]
+        ratio = ratios(kind, found)
+        held = ratio["speed"] >= ratio["target"] and ratio["memory"] <= MEMORY_TARGET
+        good = good and held
+        marks.append([
+            kind, f"{ratio['speed']:.1f} x", f"{ratio['target']:g} x", f"1/{ratio['cpu']:.1f}",
+            f"1/{1 / ratio['memory']:.1f}", "yes" if held else "no",
+        ])  # fmt: skip
+        samples = {side: [asdict(sample) for sample in found[side]] for side in found}
+        numbers[kind] = {"ratios": ratio, "samples": samples}
+    packages = ("mlflow", "sqlalchemy", "uvicorn", "gunicorn")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    head = ["database", "server", "requests/s", "p50 / p95 ms", "CPU ms/request", "memory MB",
+            "processes", "errors"]  # fmt: skip
+    marks_head = ["database", "requests/s", "at least", "CPU per request", "memory", "held"]
+    text = (
+        f"# Serving: {NAMES['ours']} against {NAMES['stock']}\n\n{machine_line()}. {versions}.\n\n"
+        f"{CLIENTS} clients log runs for {seconds:g} s after a warm-up, {rounds} rounds in turn, "
+        "medians; every start on a fresh database. Memory is the proportional set size of all of "
+        "the server's processes after the load, the database's not counted. Clients, server and "
+        f"database share the cores; before the load others used {others(results):.0f} % of them "
+        "(median).\n\n"
+        f"{table(head, rows)}\n\nThe ratios (memory: at most 1/{1 / MEMORY_TARGET:.0f}):\n\n"
+        f"{table(marks_head, marks)}\n"
+    )
+    write("server", text, {"machine": machine_line(), "versions": versions, "results": numbers})
+    return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    base = Path(tempfile.mkdtemp(prefix="provision-bench-"))
+    base.chmod(0o755)
+    results: dict[str, dict[str, list[Sample]]] = {}
+    try:
+        with cluster(base) as url:
+            for kind in TARGETS:
+                results[kind] = {"stock": [], "ours": []}
+                for _ in range(options.rounds):
+                    for side, begin in (("stock", stock), ("ours", ours)):
+                        sample = measure(place_in(base, kind, url), begin, options.seconds)
+                        results[kind][side].append(sample)
+                        print(kind, side, sample, file=sys.stderr, flush=True)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+    return 0 if report(results, options.seconds, options.rounds) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
