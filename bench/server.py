@@ -162,7 +162,8 @@ def wait(place: Place, process: subprocess.Popen[bytes]) -> None:
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.1)
-    raise RuntimeError((place.folder / "server.log").read_text())
+    log = (place.folder / "server.log").read_text()
+    raise RuntimeError(f"the server ended with {process.returncode}:\n{log}")
 
 
 def quiet() -> float:
@@ -178,8 +179,11 @@ def quiet() -> float:
 
 
 def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    parent = psutil.Process(process.pid)
-    return [parent, *parent.children(recursive=True)]
+    try:
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def cpu_seconds(processes: list[psutil.Process]) -> float:
@@ -223,7 +227,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.send_signal(signal.SIGKILL)
     process.wait()
-    psutil.wait_procs(processes[1:], timeout=10)
+    psutil.wait_procs(processes, timeout=10)
 
 
 # --- the databases --------------------------------------------------------------------------
@@ -342,17 +346,24 @@ def report(results: dict[str, dict[str, list[Sample]]], seconds: float, rounds: 
     return good
 
 
+def leave(_signal: int, _frame: object) -> None:
+    """End as after Ctrl-C, so that no server of a stopped measurement disturbs the next one."""
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", choices=TARGETS, help="one kind, printed and not written")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, leave)
     base = Path(tempfile.mkdtemp(prefix="provision-bench-"))
     base.chmod(0o755)
     results: dict[str, dict[str, list[Sample]]] = {}
     try:
         with cluster(base) as url:
-            for kind in TARGETS:
+            for kind in [options.only] if options.only else TARGETS:
                 results[kind] = {"stock": [], "ours": []}
                 for _ in range(options.rounds):
                     for side, begin in (("stock", stock), ("ours", ours)):
@@ -361,6 +372,9 @@ def main() -> int:
                         print(kind, side, sample, file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(base, ignore_errors=True)
+    if options.only:
+        print(json.dumps(ratios(options.only, results[options.only])))
+        return 0
     return 0 if report(results, options.seconds, options.rounds) else 1
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from provision.server import environment, status_route
+from provision.server import environment, postgres_dialect, status_route
 from provision.server.failures import BootError, first_line
 from provision.server.front import Direct, Front, direct_paths, with_cors
-from provision.server.settings import AuthSettings, ServerSettings
+from provision.server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -44,7 +44,6 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
     server and put its host and origin checks in place; without them nothing is served.
     """
     from mlflow import server as mlflow_server  # noqa: PLC0415
-    from mlflow.server import handlers  # noqa: PLC0415
 
     if not mlflow_server.is_running_as_server:
         raise BootError(
@@ -52,10 +51,9 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
             "MLflow was imported before its settings, so its host check is off",
             next_step="start the server as `python -m provision.server SETTINGS.json`",
         )
-    url = settings.database_url
-    handlers.initialize_backend_stores(url, url, environment.ARTIFACT_ROOT)
+    _open_stores(settings)
     status_route.add(mlflow_server.app, settings)
-    full = _full_application(settings.auth)
+    full = _full_application(settings)
     direct = with_cors(full, Direct(mlflow_server.app.wsgi_app, settings.threads))
     paths = direct_paths(mlflow_server.app, full, auth=settings.auth is not None)
     front = Front(full, direct, paths, on_started)
@@ -63,18 +61,40 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
     return front
 
 
-def _full_application(auth: AuthSettings | None) -> Any:
-    if auth is None:
+def _open_stores(settings: ServerSettings) -> None:
+    from mlflow.server import handlers  # noqa: PLC0415
+
+    from provision.server import metric_store, sqlite_sessions  # noqa: PLC0415
+
+    if settings.is_sqlite:
+        sqlite_sessions.Turns().install()
+    else:
+        postgres_dialect.install()
+    metric_store.install()
+    url = settings.database_url
+    handlers.initialize_backend_stores(url, url, environment.ARTIFACT_ROOT)
+    if settings.is_sqlite:
+        sqlite_sessions.set_once(handlers._get_tracking_store())
+        sqlite_sessions.set_once(handlers._get_model_registry_store())
+
+
+def _full_application(settings: ServerSettings) -> Any:
+    if settings.auth is None:
         from mlflow.server.fastapi_app import app  # noqa: PLC0415
 
         return app
-    from mlflow.server.auth import create_app  # noqa: PLC0415
+    from mlflow.server import auth  # noqa: PLC0415
 
-    os.environ[_SECRET_KEY] = environment.secret(auth.secret_key_file)
+    os.environ[_SECRET_KEY] = environment.secret(settings.auth.secret_key_file)
     try:
-        return create_app()
+        application = auth.create_app()
     finally:
         del os.environ[_SECRET_KEY]
+    if settings.is_sqlite:
+        from provision.server import sqlite_sessions  # noqa: PLC0415
+
+        sqlite_sessions.set_once(auth.store)
+    return application
 
 
 def share_internal_token() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import gc
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
+from provision.server.balance import BalancedServer, Holdings
 from provision.server.failures import BootError
 from provision.server.lifeline import Lifeline
 from provision.server.settings import ServerSettings
@@ -32,6 +35,16 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
     CONFIG_KWARGS = {"loop": "uvloop", "http": "httptools", "access_log": False}  # noqa: RUF012
 
+    async def _serve(self) -> None:
+        # As in uvicorn-worker, but for the server's class, which it does not let one choose.
+        self.config.app = self.wsgi
+        server = BalancedServer(config=self.config)
+        server.holdings = self.app.holdings
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
 
 class Master(BaseApplication):  # type: ignore[misc]
     """gunicorn's master, configured in code: no command line, no configuration file."""
@@ -47,6 +60,7 @@ class Master(BaseApplication):  # type: ignore[misc]
         self._listener = listener
         self._settings = settings
         self._lifeline = lifeline
+        self.holdings = Holdings(settings.workers)
         super().__init__()
 
     def load_config(self) -> None:
@@ -71,9 +85,15 @@ class Master(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "errorlog": "-",
             "loglevel": "info",
-            "pre_fork": lambda _master, _worker: gc.freeze(),
+            "pre_fork": self._before_fork,
+            "child_exit": lambda _master, worker: self.holdings.release(worker.age),
             "post_fork": lambda _master, _worker: self._lifeline.hold(),
         }
+
+    def _before_fork(self, _master: Any, worker: Any) -> None:
+        # What exists now stays shared: a collection would write to its pages.
+        gc.freeze()
+        self.holdings.reserve(worker.age)
 
 
 def listen(host: str, port: int) -> socket.socket:
