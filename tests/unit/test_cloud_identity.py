@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 
-from provision.adapters.cloud.identity import identity, identity_of
+from provision.adapters.cloud.identity import identity, identity_of, trouble
 from provision.adapters.cloud.session import Cloud
 from provision.errors import MissingError, ProvisionError
 
@@ -228,3 +228,15 @@ def test_no_key_is_in_any_message(refusing: ThreadingHTTPServer) -> None:
     with pytest.raises(ProvisionError) as raised:
         identity({**ALONE, **secret, **here}, REGION)
     assert "canary" not in json.dumps([raised.value.message, raised.value.next_step]).lower()
+
+
+def test_trouble_is_named_anew_each_time(endpoint: str, refusing: ThreadingHTTPServer) -> None:
+    now = datetime(2099, 1, 31, 12, tzinfo=UTC)
+    end = {"AWS_CREDENTIAL_EXPIRATION": "2099-01-31T12:05:00Z", "AWS_SESSION_TOKEN": "t"}
+    here = {**ALONE, **KEYS, **end, "AWS_ENDPOINT_URL": endpoint}
+    assert trouble(here, REGION, None, now=now) is None
+    soon = trouble(here, REGION, None, now=now, margin=timedelta(minutes=10))
+    assert soon == "the AWS credentials end at 12:05:00 UTC"
+    refusing.code, refusing.text = "ExpiredToken", "is expired"  # type: ignore[attr-defined]
+    dead = {**ALONE, **KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{refusing.server_port}"}
+    assert "have expired" in str(trouble(dead, REGION, None, now=now))

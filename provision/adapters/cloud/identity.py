@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from provision.adapters.cloud.failures import explained
 from provision.adapters.cloud.session import Cloud
-from provision.errors import MissingError
+from provision.errors import MissingError, ProvisionError
 from provision.model.account import Identity
 
 
@@ -54,3 +54,26 @@ def _end(cloud: Cloud) -> datetime | None:
     """When a session's credentials end; botocore keeps it in a field without a public reader."""
     end = getattr(cloud.session.get_credentials(), "_expiry_time", None)
     return end if isinstance(end, datetime) else None
+
+
+def trouble(
+    environment: Mapping[str, str],
+    region: str,
+    profile: str | None,
+    *,
+    now: datetime,
+    margin: timedelta = timedelta(minutes=2),
+) -> str | None:
+    """Why a command that has gone silent may be stuck, asked of AWS anew; `None` without a reason.
+
+    Reads the credentials again, asks once and without patience. Credentials that end within
+    `margin` after `now` are a reason too: Terraform's provider takes an expired session for a wrong
+    clock, and asks again for minutes.
+    """
+    try:
+        me = identity_of(Cloud(environment, region, profile, attempts=1))
+    except ProvisionError as error:
+        return error.message
+    if me.expires_at is None or me.expires_at - now > margin:
+        return None
+    return f"the AWS credentials end at {me.expires_at.astimezone(UTC):%H:%M:%S} UTC"
