@@ -32,6 +32,7 @@ COURSE = {
     "tags": {"course": "mlops"},
     "settings": {"instance_type": "t3.large", "backup_days": 14},
     "lifetime": {"ends_on": "2027-07-31"},
+    "run": "20270131-9f86d081884c",
 }
 Plan = dict[str, Any]
 
@@ -116,6 +117,12 @@ def test_every_resource_carries_the_stack_and_its_end(
     wanted = {"provision:stack": "churn", "provision:ends-on": "2027-07-31"}
     assert len(tagged) > 15
     assert all(wanted.items() <= values["tags_all"].items() for values in tagged)
+
+
+def test_every_resource_carries_the_runs_id_where_there_is_one(course: Plan, team: Plan) -> None:
+    for plan, run in ((course, "20270131-9f86d081884c"), (team, None)):
+        tagged = [v["tags_all"] for v in resources(plan).values() if "tags_all" in v]
+        assert {tags.get("provision:run") for tags in tagged} == {run}
 
 
 def test_without_networks_nothing_is_open_to_the_internet(course: Plan) -> None:

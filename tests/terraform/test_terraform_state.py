@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provision.adapters.cloud.identity import identity_of
+from provision.adapters.cloud.session import Cloud
+from provision.adapters.cloud.state_bucket import state_bucket
 from tests.terraform.emulation import EmulatedAws
 from tests.terraform.program import REGION, Workspace, needs_terraform
 from tests.terraform.readme import example
@@ -44,7 +47,21 @@ def test_a_second_person_is_kept_out_while_the_first_one_writes(
     assert len(kept) >= 2, "an older state must be there to go back to"
 
 
-def _root_with(backend: dict[str, Any], folder: Path, aws: EmulatedAws) -> Workspace:
+def test_a_second_laptop_finds_the_state_of_the_first(aws: EmulatedAws, tmp_path: Path) -> None:
+    ids = []
+    for laptop in ("first", "second"):
+        cloud = Cloud(aws.environment, REGION)
+        bucket = state_bucket(cloud, identity_of(cloud), "course")
+        assert bucket.created == (laptop == "first")
+        (tmp_path / laptop).mkdir()
+        shared = _root_with(bucket.backend("churn"), tmp_path / laptop, aws)
+        shared.ok("apply", "-auto-approve")
+        (resource,) = json.loads(shared.ok("show", "-json"))["values"]["root_module"]["resources"]
+        ids.append(resource["values"]["id"])
+    assert ids[0] == ids[1]
+
+
+def _root_with(backend: Mapping[str, Any], folder: Path, aws: EmulatedAws) -> Workspace:
     """A configuration without a provider, whose state lies in the bucket."""
     settings = {**backend, "key": KEY, **dict.fromkeys(EMULATED, True)}
     block = {

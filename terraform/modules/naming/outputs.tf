@@ -9,8 +9,8 @@ output "bucket" {
 }
 
 output "tags" {
-  description = "The tags of every resource: the user's and `provision:stack`, by which a teardown finds what is ours."
-  value       = merge(var.tags, { "provision:stack" = var.name })
+  description = "The tags of every resource: the user's, `provision:stack` and `provision:run`, by which a teardown finds what is ours."
+  value       = merge(var.tags, { "provision:stack" = var.name }, var.run == null ? {} : { "provision:run" = var.run })
 }
 
 output "public_subnet_cidrs" {

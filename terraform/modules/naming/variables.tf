@@ -43,6 +43,17 @@ variable "tags" {
   }
 }
 
+variable "run" {
+  description = "The id that the kit made for this stack, put on every resource as `provision:run`: by it, what an interrupted run left is told from what another stack of the same name made. Null leaves the tag out."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.run == null ? true : can(regex("^[a-z0-9][a-z0-9-]{6,38}[a-z0-9]$", var.run))
+    error_message = "A run's id is 8 to 40 characters of a-z, 0-9 and hyphens: take the one in the stack's record, or leave it out."
+  }
+}
+
 variable "network_cidr" {
   description = "The network's IPv4 range, from /16 to /24; four subnets are cut from it."
   type        = string

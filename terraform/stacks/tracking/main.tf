@@ -7,6 +7,7 @@ module "naming" {
   account_id   = data.aws_caller_identity.me.account_id
   region       = var.region
   tags         = var.tags
+  run          = var.run
   network_cidr = var.network.cidr
 }
 

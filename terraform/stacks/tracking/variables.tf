@@ -16,6 +16,12 @@ variable "account_id" {
   default     = null
 }
 
+variable "run" {
+  description = "The id that the kit made for this stack before its first call, the same for all its life: every resource carries it. Null, where the kit does not drive the stack, leaves that tag out."
+  type        = string
+  default     = null
+}
+
 variable "profile" {
   description = "`course`: cheap and gone in one go. `team`: a standby database, protection against deletion, logs and longer backups."
   type        = string

@@ -21,6 +21,36 @@ run "names_carry_the_stack" {
   }
 }
 
+run "the_runs_id_is_left_out_where_there_is_none" {
+  command = plan
+
+  assert {
+    condition     = !contains(keys(output.tags), "provision:run")
+    error_message = "Without an id there must be no tag."
+  }
+}
+
+run "the_runs_id_is_a_tag" {
+  command = plan
+
+  variables {
+    run = "20270131-9f86d081884c"
+  }
+  assert {
+    condition     = output.tags["provision:run"] == "20270131-9f86d081884c"
+    error_message = "Every resource must carry the run's id."
+  }
+}
+
+run "a_hostile_run_is_refused" {
+  command = plan
+
+  variables {
+    run = "$(reboot)"
+  }
+  expect_failures = [var.run]
+}
+
 run "long_names_fit_s3" {
   command = plan
 
