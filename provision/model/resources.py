@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from provision.model.complaints import printable
+
 DATABASE: Final = "aws_db_instance"
 BUCKET: Final = "aws_s3_bucket"
 MACHINE: Final = "aws_instance"
@@ -68,6 +70,7 @@ _NAMED: Final = {
     MACHINE: "the server's machine",
     ADDRESS: "the server's address",
 }
+_LONGEST: Final = 120
 # module.NAME.TYPE.NAME[KEY], where a key is a number or text in quotes.
 _ADDRESS: Final = re.compile(
     r"(?:module\.(?P<module>\w+)(?:\[[^\]]*\])?\.)?(?:data\.)?(?P<type>\w+)\.(?P<name>\w+)"
@@ -101,8 +104,14 @@ def noun(type_: str, count: int = 1) -> str:
 
 
 def title(address: str) -> str:
-    """One resource in words: `the database`, `alarm server-unhealthy`, `public subnet a`."""
-    where = place(address)
+    """One resource in words: `the database`, `alarm server-unhealthy`, `public subnet a`.
+
+    Printable, whatever the address.
+    """
+    return printable(_title(place(address)), _LONGEST)
+
+
+def _title(where: Place) -> str:
     if where.area != "other" and where.type in _NAMED:
         return _NAMED[where.type]
     word = noun(where.type)

@@ -10,6 +10,7 @@ only in a new database and machine. `drift`: an alarm deleted and a tag changed 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,20 @@ def made_up(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def update(before: dict[str, Any], after: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"actions": ["update"], "before": before, "after": after, **more}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One of Terraform's events, as far as the live view looks."""
+
+    kind: str
+    address: str
+    action: str
+    elapsed: float = 0.0
+
+
+def events(name: str) -> list[tuple[float, Event]]:
+    """The events of `apply` (of the plan `create`) or `destroy`, each with its second."""
+    rows = json.loads((FOLDER / f"{name}-events.json").read_text(encoding="utf-8"))
+    return [(second, Event(kind, address, action, elapsed))
+            for second, kind, action, address, elapsed in rows]  # fmt: skip

@@ -162,8 +162,10 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 GARBAGE = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner)
 )
-VALUES = ("before", "after", "after_unknown", "before_sensitive", "after_sensitive")
-VALUES += ("replace_paths", "importing")
+VALUES = (
+    *("before", "after", "after_unknown", "before_sensitive", "after_sensitive"),
+    *("replace_paths", "importing"),
+)
 CHANGE = st.fixed_dictionaries(
     {"actions": st.sampled_from([["update"], ["delete", "create"], ["create"], ["no-op"]])},
     optional=dict.fromkeys(VALUES, GARBAGE),
