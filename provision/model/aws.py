@@ -22,7 +22,9 @@ StatePlace = Literal["local", "s3"]
 STORAGE_GIB: Final[dict[Profile, tuple[int, int]]] = {"course": (20, 100), "team": (50, 500)}
 
 _Yes = Annotated[bool | None, BeforeValidator(check.yes_or_no)]
-_Subnet = Annotated[str, Field(pattern=check.SUBNET_PATTERN), BeforeValidator(check.check_subnet)]
+_Subnet = Annotated[
+    str, Field(pattern=check.SUBNET_PATTERN), BeforeValidator(check.check_listed_subnet)
+]
 _Zone = Annotated[str, Field(pattern=check.ZONE_PATTERN), BeforeValidator(check.check_zone)]
 _Ingress = Annotated[str, BeforeValidator(check.check_ingress)]
 _Gib = Annotated[
@@ -54,7 +56,10 @@ class Network(Section):
         description="Id of the existing network.",
         examples=["vpc-0a1b2c3d4e5f60718"],
     )
-    public_subnet: Annotated[_Subnet | None, BeforeValidator(check.check_subnet)] = Field(
+    public_subnet: Annotated[
+        Annotated[str, Field(pattern=check.SUBNET_PATTERN)] | None,
+        BeforeValidator(check.check_subnet),
+    ] = Field(
         default=None,
         description="The existing network's subnet for the server, with a route to the internet.",
         examples=["subnet-0a1b2c3d4e5f60718"],

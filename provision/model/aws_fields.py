@@ -29,7 +29,7 @@ DATABASE_CLASS_PATTERN: Final = r"^db\.[a-z][a-z0-9-]*\.[a-z0-9-]+$"
 PARAMETER_PATTERN: Final = r"^/[A-Za-z0-9_./-]+$"
 SNAPSHOT_PATTERN: Final = "^[a-z](-?[a-z0-9]){0,254}$"
 CA_PATTERN: Final = "^rds-ca-[a-z0-9-]+$"
-EMAIL_PATTERN: Final = r"^[^@\s]+@[^@\s]+$"
+EMAIL_PATTERN: Final = "^[!-?A-~]+@[!-?A-~]+$"  # ASCII without spaces, and one @
 
 # For "did you mean" alone: AWS opens regions faster than programs are released.
 # https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html
@@ -65,12 +65,20 @@ STATE_NAME_MAX: Final = 26
 _RANGE: Final = (16, 24)  # as terraform/modules/naming
 
 
-def matching(pattern: str, what: str, hint: Callable[[str], str] = lambda _: "") -> Check:
+def matching(
+    pattern: str,
+    what: str,
+    hint: Callable[[str], str] = lambda _: "",
+    *,
+    required: bool = False,
+) -> Check:
     """A check that a value is text of the form `pattern`, or nothing; `what` names the form."""
 
     def check(value: object) -> object:
+        if value is None and not required:
+            return value
         # \Z: `$` alone would let a line break through at the end.
-        if value is None or (isinstance(value, str) and re.match(pattern[:-1] + r"\Z", value)):
+        if isinstance(value, str) and re.match(pattern[:-1] + r"\Z", value):
             return value
         text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
         raise complain(f"must be {what}, not {shown(value)}", hint(text))
@@ -165,8 +173,10 @@ check_database_class = matching(
     DATABASE_CLASS_PATTERN, "a class of RDS such as `db.t4g.micro`", _class_hint
 )
 check_vpc = matching(VPC_PATTERN, "the id of a VPC, `vpc-` and 8 or 17 hexadecimal digits")
-check_subnet = matching(SUBNET_PATTERN, "the id of a subnet, `subnet-` and hexadecimal digits")
-check_zone = matching(ZONE_PATTERN, "an availability zone such as `eu-west-1a`")
+_SUBNET: Final = "the id of a subnet, `subnet-` and 8 or 17 hexadecimal digits"
+check_subnet = matching(SUBNET_PATTERN, _SUBNET)
+check_zone = matching(ZONE_PATTERN, "an availability zone such as `eu-west-1a`", required=True)
+check_listed_subnet = matching(SUBNET_PATTERN, _SUBNET, required=True)
 check_parameter = matching(
     PARAMETER_PATTERN, "the name of a public parameter that starts with a slash"
 )

@@ -87,6 +87,18 @@ def test_what_somebody_else_did_is_drift_and_what_terraform_did_is_not() -> None
     assert plan("noop").drift == plan("changes").drift == plan("kms").drift == ()
 
 
+def test_what_follows_by_itself_is_no_drift() -> None:
+    before, now = {"arn": "old", "size": 1}, {"arn": "new", "size": 2}
+    entry = {"address": DATABASE, "type": "aws_db_instance"}
+    back = update(now, {"size": 1}, after_unknown={"arn": True})
+    found = Plan.from_json(
+        made_up(
+            {**entry, "change": back}, resource_drift=[{**entry, "change": update(before, now)}]
+        )
+    )
+    assert [drift.what for drift in found.drift] == [("size: 1 -> 2",)]
+
+
 def test_a_resource_that_was_never_there_has_not_vanished() -> None:
     assert not any(change.vanished for change in plan("create").changes)
 
@@ -262,6 +274,11 @@ def test_names_with_control_characters_are_shown_escaped() -> None:
 )  # fmt: skip
 def test_differences_are_told_leaf_by_leaf(before: Any, after: Any, expected: list[str]) -> None:
     assert [str(d) for d in differences(update(before, after))] == expected
+
+
+def test_a_value_beside_a_sensitive_one_is_not_shown() -> None:
+    change = update({"s": "x"}, {"s": {"a": "b"}}, after_sensitive={"s": {"a": True}})
+    assert [str(d) for d in differences(change)] == ["s"]
 
 
 def test_what_is_known_later_says_so() -> None:
