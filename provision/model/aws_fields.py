@@ -150,9 +150,14 @@ def _key_hint(text: str) -> str:
 check_key = matching(KEY_PATTERN, "the ARN of a key of KMS", _key_hint)
 
 
+def _offer(text: str, pattern: str) -> str:
+    """The hint that offers `text`, if that would be right."""
+    return did_you_mean(text if re.fullmatch(pattern[1:-1], text) else None)
+
+
 def _profile_hint(text: str) -> str:
-    is_arn = text.startswith("arn:") and "/" in text
-    return did_you_mean(text.rpartition("/")[2] if is_arn else None)
+    name = text.rpartition("/")[2]
+    return _offer(name, INSTANCE_PROFILE_PATTERN) if text.startswith("arn:") else ""
 
 
 check_instance_profile = matching(
@@ -160,17 +165,15 @@ check_instance_profile = matching(
 )
 
 
-def _class_hint(text: str) -> str:
-    return did_you_mean(f"db.{text}" if re.fullmatch(MACHINE_PATTERN[1:-1], text) else None)
-
-
 check_machine = matching(
     MACHINE_PATTERN,
     "an instance type such as `t3.small`",
-    lambda text: did_you_mean(text.removeprefix("db.") if text.startswith("db.") else None),
+    lambda text: _offer(text.removeprefix("db."), MACHINE_PATTERN),
 )
 check_database_class = matching(
-    DATABASE_CLASS_PATTERN, "a class of RDS such as `db.t4g.micro`", _class_hint
+    DATABASE_CLASS_PATTERN,
+    "a class of RDS such as `db.t4g.micro`",
+    lambda text: _offer(f"db.{text}", DATABASE_CLASS_PATTERN),
 )
 check_vpc = matching(VPC_PATTERN, "the id of a VPC, `vpc-` and 8 or 17 hexadecimal digits")
 _SUBNET: Final = "the id of a subnet, `subnet-` and 8 or 17 hexadecimal digits"

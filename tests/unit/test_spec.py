@@ -178,6 +178,20 @@ def test_each_rule_names_the_settings_that_it_reads() -> None:
         assert rule.says.endswith(".")
 
 
+@pytest.mark.parametrize(
+    "aws",
+    [
+        {"instance_profile": "arn:aws:iam::1:instance-profile/a\x1f"},
+        {"settings": {"instance_type": "db.\x1f"}},
+        {"settings": {"database_class": "t4g\x1f"}},
+    ],
+)
+def test_only_what_would_be_right_is_offered_instead(aws: dict[str, object]) -> None:
+    (found,) = complaints({"name": "ab", "aws": aws})
+    assert found.hint == ""
+    assert found.message.isprintable()
+
+
 @given(st.text(st.characters(), max_size=200))
 def test_a_value_in_a_message_is_short_and_printable(text: str) -> None:
     assert shown(text).isprintable()
