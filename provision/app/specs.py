@@ -13,6 +13,7 @@ from typing import Any, cast, get_args
 
 from provision.errors import ProvisionError, RefusedError, SpecError, UsageError
 from provision.model import rules
+from provision.model.aws_fields import unheard_of
 from provision.model.complaints import Complaint, SpecSource, dotted, shown
 from provision.model.explain import check_spec
 from provision.model.spec import Access, Spec, default_spec, late_problems
@@ -88,10 +89,19 @@ def _summary(spec: Spec) -> tuple[str, ...]:
     elif spec.target in ("local", "compose"):
         lines.append(f"server: {_url(spec)}, memory {spec.server.memory}, auth {spec.access.auth}")
     else:
-        lines.append(f"server: memory {spec.server.memory}, auth {spec.access.auth}")
+        lines += _summary_of_aws(spec)
     if spec.lifetime.until:
         lines.append(f"until: {spec.lifetime.until}")
     return tuple(lines)
+
+
+def _summary_of_aws(spec: Spec) -> list[str]:
+    aws = spec.aws
+    place = f"aws: region {aws.region or 'as your AWS settings say'}, profile {aws.profile}"
+    if aws.account:
+        place += f", account {aws.account}"
+    way_in = ", ".join(aws.ingress) or "through a tunnel alone"
+    return [place, f"state: {aws.state}", f"server: auth {spec.access.auth}, reached from {way_in}"]
 
 
 def _url(spec: Spec) -> str:
@@ -104,13 +114,38 @@ def _warnings(spec: Spec) -> tuple[str, ...]:
         (spec.server.port < 1024, f"port {spec.server.port} needs root on most systems"),
         (_open_to_all(spec), "whoever reaches the server may read, change and delete everything"),
         (_server_unused(spec), "the settings under `server` have no effect without a server"),
+        (_makes_roles(spec), _ROLES),
+        (bool(_strange_region(spec)), _strange_region(spec)),
     )
     return tuple(text for applies, text in found if applies)
 
 
+_ON_AWS = ("aws", "rehearsal")
+_ROLES = (
+    "the profile `team` makes roles for its logs, which an account that needs `instance_profile` "
+    "may forbid: then set `database_observed` and `flow_logs` to false"
+)
+
+
 def _open_to_all(spec: Spec) -> bool:
     access: Access = spec.access
-    return access.auth == "none" and not access.is_loopback
+    reached = bool(spec.aws.ingress) if spec.target in _ON_AWS else not access.is_loopback
+    return access.auth == "none" and reached
+
+
+def _makes_roles(spec: Spec) -> bool:
+    aws, settings = spec.aws, spec.aws.settings
+    observed = settings.database_observed is not False
+    logs = settings.flow_logs is not False and not aws.network.is_existing
+    wanted = aws.profile == "team" and aws.instance_profile is not None and (observed or logs)
+    return spec.target in _ON_AWS and wanted
+
+
+def _strange_region(spec: Spec) -> str:
+    meant = unheard_of(spec.aws.region or "")
+    return (
+        f"the region {spec.aws.region} is not known here: did you mean `{meant}`?" if meant else ""
+    )
 
 
 def _server_unused(spec: Spec) -> bool:
@@ -151,6 +186,7 @@ def _checked(answers: InitAnswers) -> InitAnswers:
         "server": {} if answers.port is None else {"port": answers.port},
         "access": {} if answers.auth is None else {"auth": answers.auth},
         "lifetime": {"until": answers.until},
+        "aws": {"region": answers.region},
     }
     found = check_spec(data)
     if isinstance(found, tuple):
@@ -250,10 +286,11 @@ def schema() -> dict[str, Any]:
     generated = Spec.model_json_schema()
     # The reader of the file fills the name in from the folder.
     del generated["required"]
-    for field in generated["properties"].values():
-        section = _definition(field, generated["$defs"])
-        if section is not None:
-            field["description"] = section["description"]
+    for part in (generated, *generated["$defs"].values()):
+        for field in part["properties"].values():
+            section = _definition(field, generated["$defs"])
+            if section is not None:
+                field["description"] = section["description"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": _SCHEMA_ID,
@@ -278,13 +315,7 @@ A key written twice, tags (`!!type`), merge keys (`<<`) and a second document ar
 def reference() -> str:
     """The page docs/reference/spec.md: every setting and every rule between them, as Markdown."""
     whole = schema()
-    sections, single = [], {}
-    for name, field in whole["properties"].items():
-        definition = _definition(field, whole["$defs"])
-        if definition is None:
-            single[name] = field
-        else:
-            sections.append(_table(f"`{name}`", field["description"], definition["properties"]))
+    single, sections = _tables(whole, whole["$defs"], "")
     rule_lines = "\n".join(f"- {rule.says}" for rule in rules.RULES)
     parts = [
         _REFERENCE_HEAD,
@@ -295,6 +326,21 @@ def reference() -> str:
     return "\n".join(parts)
 
 
+def _tables(
+    part: dict[str, Any], definitions: dict[str, Any], at: str
+) -> tuple[dict[str, Any], list[str]]:
+    """The settings of a section, and the tables of the sections inside it with all of theirs."""
+    single, tables = {}, []
+    for name, field in part["properties"].items():
+        definition = _definition(field, definitions)
+        if definition is None:
+            single[name] = field
+            continue
+        inner, more = _tables(definition, definitions, f"{at}{name}.")
+        tables += [_table(f"`{at}{name}`", field["description"], inner), *more]
+    return single, tables
+
+
 def _definition(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
     """The schema of the section that `field` holds, or None for a setting."""
     reference = next((o["$ref"] for o in field.get("anyOf", ()) if "$ref" in o), None)
@@ -302,8 +348,9 @@ def _definition(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str,
 
 
 def _table(title: str, text: str, settings: dict[str, Any]) -> str:
+    unset = "as the profile" if title == "`aws.settings`" else "none set"
     rows = [
-        f"| `{name}` | {_values(field)} | {_default(name, field)} | {field['description']} "
+        f"| `{name}` | {_values(field)} | {_default(name, field, unset)} | {field['description']} "
         f"| {_examples(field)} |"
         for name, field in settings.items()
     ]
@@ -331,13 +378,13 @@ _TYPES = {
 }
 
 
-def _default(name: str, field: dict[str, Any]) -> str:
+def _default(name: str, field: dict[str, Any], unset: str) -> str:
     value = field.get("default")
     if name == "name":
         return "from the folder"
-    if name == "engine":
+    if name in ("engine", "auth"):
         return "follows `target`"
-    return "none set" if value in (None, []) else f"`{value}`"
+    return unset if value in (None, []) else f"`{value}`"
 
 
 def _examples(field: dict[str, Any]) -> str:
@@ -346,4 +393,4 @@ def _examples(field: dict[str, Any]) -> str:
 
 def _yaml(value: object) -> str:
     """A value as one writes it in YAML; JSON is YAML too."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) and not value.isdigit() else json.dumps(value)

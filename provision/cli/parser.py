@@ -116,6 +116,7 @@ def _spec_commands(commands: Subparsers, common: _Parser) -> None:
     init.add_argument("--name", help="the stack's name (default: from the folder)")
     init.add_argument("--port", metavar="N", help="the port to listen on")
     init.add_argument("--auth", help="basic (accounts with passwords) or none")
+    init.add_argument("--region", metavar="REGION", help="the AWS region, such as eu-west-1")
     init.add_argument("--until", metavar="DATE", help="the last day it is needed")
     init.add_argument("--force", action="store_true", help="replace an existing file")
     add(

@@ -10,7 +10,7 @@ from provision.app import specs
 from provision.settings import read_settings
 from provision.ui import Ui
 
-_FIELDS = ("rung", "name", "port", "auth", "until")
+_FIELDS = ("rung", "name", "port", "auth", "region", "until")
 
 
 def init(arguments: Namespace, ui: Ui) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from provision.model import aws_rules
 from provision.model.complaints import Complaint, Path
+from provision.model.rule import Rule
 
 if TYPE_CHECKING:
     from provision.model.spec import Spec
@@ -17,15 +18,6 @@ _ENGINE: Final = ("database", "engine")
 _FOLDER: Final = ("artifacts", "path")
 _LISTEN: Final = ("access", "listen")
 _AUTH: Final = ("access", "auth")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule: `says` is its sentence in the reference, `involves` the settings that it reads."""
-
-    says: str
-    involves: tuple[Path, ...]
-    check: Callable[[Spec], Complaint | None]
 
 
 def _no_server(path: Path, what: str, broken: Callable[[Spec], bool]) -> Rule:
@@ -47,7 +39,8 @@ def _no_server(path: Path, what: str, broken: Callable[[Spec], bool]) -> Rule:
 
 def _listening_needs_auth(spec: Spec) -> Complaint | None:
     access = spec.access
-    if spec.scenario == "none" or access.is_loopback or "auth" in access.model_fields_set:
+    settled = "auth" in access.model_fields_set or access.auth == "basic"
+    if spec.scenario == "none" or access.is_loopback or settled:
         return None
     message = f"{access.listen} lets other machines in, and `auth` does not say who may use it"
     hint = (
@@ -72,6 +65,10 @@ def _folder_is_local(spec: Spec) -> Complaint | None:
     return Complaint(_FOLDER, message, "remove the line: a folder is for the target `local`")
 
 
+def _basic_is_written(spec: Spec) -> bool:
+    return spec.access.auth == "basic" and "auth" in spec.access.model_fields_set
+
+
 def _postgres_is_written(spec: Spec) -> bool:
     database = spec.database
     return database.engine == "postgres" and "engine" in database.model_fields_set
@@ -80,7 +77,7 @@ def _postgres_is_written(spec: Spec) -> bool:
 RULES: Final = (
     _no_server(_TARGET, "local", lambda spec: spec.target != "local"),
     _no_server(_ENGINE, "sqlite", _postgres_is_written),
-    _no_server(_AUTH, "none", lambda spec: spec.access.auth != "none"),
+    _no_server(_AUTH, "none", _basic_is_written),
     _no_server(_LISTEN, "127.0.0.1", lambda spec: not spec.access.is_loopback),
     Rule(
         "Listening on more than this machine's own addresses asks for a written `auth`.",
@@ -97,4 +94,5 @@ RULES: Final = (
         (_TARGET, _FOLDER),
         _folder_is_local,
     ),
+    *aws_rules.RULES,
 )

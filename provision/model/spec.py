@@ -12,9 +12,7 @@ from datetime import date
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -24,6 +22,8 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from provision.model import rules
+from provision.model.aws import Aws
+from provision.model.aws_fields import EMAIL_PATTERN, check_email
 from provision.model.complaints import Complaint, complain
 from provision.model.fields import (
     MAX_TAGS,
@@ -45,6 +45,7 @@ from provision.model.fields import (
 )
 from provision.model.hosts import check_host, check_origin
 from provision.model.naming import NAME_MAX, NAME_MIN, NAME_PATTERN, default_name
+from provision.model.section import Section
 from provision.model.units import SIZE_PATTERN, parse_size
 
 Auto = Literal["auto"]
@@ -63,12 +64,7 @@ _TagKey = Annotated[
 _TagValue = Annotated[str, Field(max_length=TAG_VALUE_MAX), BeforeValidator(check_tag_value)]
 
 
-class _Section(BaseModel):
-    # A section's docstring is its description in the JSON Schema and the reference.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Server(_Section):
+class Server(Section):
     """The tracking server's process. `auto` follows from this machine's memory and cores."""
 
     port: Annotated[int, Field(ge=1, le=65535), BeforeValidator(whole_number(1, 65535))] = Field(
@@ -104,7 +100,7 @@ class Server(_Section):
         return None if self.memory == "auto" else parse_size(self.memory)
 
 
-class Database(_Section):
+class Database(Section):
     """The backend store: experiments, runs, metrics, the model registry."""
 
     engine: Annotated[Engine, BeforeValidator(one_of(get_args(Engine)))] = Field(
@@ -115,7 +111,7 @@ class Database(_Section):
     )
 
 
-class Artifacts(_Section):
+class Artifacts(Section):
     """The artifact store: models, plots and other files of runs."""
 
     path: Annotated[str | None, BeforeValidator(check_folder)] = Field(
@@ -126,7 +122,7 @@ class Artifacts(_Section):
     )
 
 
-class Access(_Section):
+class Access(Section):
     """Who gets in, from where, and under which names."""
 
     listen: Annotated[str, BeforeValidator(check_address)] = Field(
@@ -138,7 +134,8 @@ class Access(_Section):
     auth: Annotated[Auth, BeforeValidator(one_of(get_args(Auth)))] = Field(
         default="none",
         description="`basic`: accounts with passwords. `none`: whoever reaches the server may "
-        "read, change and delete everything.",
+        "read, change and delete everything. Default: `basic` on the targets `aws` and "
+        "`rehearsal`, `none` on every other.",
         examples=["none", "basic"],
     )
     allowed_hosts: Annotated[
@@ -165,7 +162,7 @@ class Access(_Section):
         return ipaddress.ip_address(self.listen).is_loopback
 
 
-class Lifetime(_Section):
+class Lifetime(Section):
     """When the stack is to end."""
 
     until: Annotated[date | None, BeforeValidator(check_date)] = Field(
@@ -173,9 +170,17 @@ class Lifetime(_Section):
         description="Last day of the stack (ISO date); never when left out.",
         examples=["2027-01-31"],
     )
+    alarm_email: Annotated[
+        Annotated[str, Field(pattern=EMAIL_PATTERN)] | None, BeforeValidator(check_email)
+    ] = Field(
+        default=None,
+        description="Who is told on AWS when something is wrong with server or database; AWS asks "
+        "that address to confirm first. Default: nobody.",
+        examples=["ml-team@example.com"],
+    )
 
 
-class Spec(_Section):
+class Spec(Section):
     """A stack: an MLflow tracking server of your own, or a local store without one."""
 
     name: Annotated[
@@ -210,10 +215,13 @@ class Spec(_Section):
     ] = Field(default_factory=Artifacts)
     access: Annotated[
         Access, BeforeValidator(empty_section, json_schema_input_type=Access | None)
-    ] = Field(default_factory=Access)
+    ] = Field(default_factory=Access, validate_default=True)
     lifetime: Annotated[
         Lifetime, BeforeValidator(empty_section, json_schema_input_type=Lifetime | None)
     ] = Field(default_factory=Lifetime)
+    aws: Annotated[Aws, BeforeValidator(empty_section, json_schema_input_type=Aws | None)] = Field(
+        default_factory=Aws
+    )
     tags: Annotated[
         Mapping[_TagKey, _TagValue],
         BeforeValidator(
@@ -238,6 +246,16 @@ class Spec(_Section):
         # model_construct, unlike model_copy, keeps the setting out of those that were written.
         values = {**database.__dict__, "engine": "postgres"}
         return Database.model_construct(_fields_set=set(written), **values)
+
+    @field_validator("access")
+    @classmethod
+    def _accounts_follow_target(cls, access: Access, info: ValidationInfo) -> Access:
+        """A server on the internet asks for accounts unless the spec says otherwise."""
+        written = access.model_fields_set
+        if "auth" in written or info.data.get("target") not in ("aws", "rehearsal"):
+            return access
+        values = {**access.__dict__, "auth": "basic"}
+        return Access.model_construct(_fields_set=set(written), **values)
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:

@@ -22,6 +22,11 @@ _OTHER_WORDS: Final[dict[str, Path]] = {
     "jobs": ("server", "job_runner"),
     "labels": ("tags",),
     "expires": ("lifetime", "until"),
+    "cidrs": ("aws", "ingress"),
+    "whitelist": ("aws", "ingress"),
+    "email": ("lifetime", "alarm_email"),
+    "backend": ("aws", "state"),
+    "kms_key_arn": ("aws", "kms_key"),
 }
 _OTHER_VALUES: Final = {
     "docker": "compose",
@@ -35,6 +40,8 @@ _OTHER_VALUES: Final = {
     "psql": "postgres",
     "password": "basic",
     "basic-auth": "basic",
+    **dict.fromkeys(("prod", "production", "ha"), "team"),
+    **dict.fromkeys(("dev", "cheap", "small"), "course"),
     **dict.fromkeys(("off", "no", "false", "null", "nothing", "disabled"), "none"),
 }
 

@@ -18,7 +18,7 @@ _SHARED: Final = ("team", "compose", "aws", "rehearsal")
 class InitAnswers:
     """What `init` was told. None takes the default; only `rung` is always chosen.
 
-    `until` is an ISO date; `port` a TCP port; `auth` is `none` or `basic`.
+    `until` is an ISO date; `port` a TCP port; `auth` is `none` or `basic`; `region` one of AWS.
     """
 
     rung: Rung = "local"
@@ -26,6 +26,7 @@ class InitAnswers:
     port: int | None = None
     auth: str | None = None
     until: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,14 @@ QUESTIONS: Final = (
         "basic: accounts with passwords; none: whoever reaches the server may read, change and "
         "delete everything",
         _SHARED,
+    ),
+    Question(
+        "region",
+        "In which AWS region? (such as eu-west-1, empty: as your AWS settings say)",
+        (),
+        "",
+        "take the one nearest to your users; a stack stays where it was made",
+        ("aws", "rehearsal"),
     ),
     Question(
         "until",
@@ -180,15 +189,29 @@ _CLOUD: Final = """
 # {where}
 target: {target}
 
+aws:
+  # Without it, the region follows from your AWS settings.
+{region}
+  # `course` is cheap and gone in one go; `team` adds a standby, protection and longer backups.
+  profile: course
+  # The networks of your users (not the whole internet); without any, a tunnel leads in.
+  # ingress: [203.0.113.0/24]
+  # `s3` keeps the record of what was made in a bucket: others manage the stack too.
+  # state: local
+  # Where roles may not be made (AWS Academy):
+  # instance_profile: LabInstanceProfile
+  settings:
+    # Single settings that differ from the profile's.
+    # instance_type: t3.medium
+
 access:
   # Who may use it: `basic` asks for an account, `none` asks nothing.
   auth: {auth}
-  # Further names that clients use in the URL.
-  # allowed_hosts: ["mlflow.lab.example"]
 
 lifetime:
-  # Last day on which the stack is needed.
+  # Last day on which the stack is needed, and who is told when something is wrong.
 {until}
+  # alarm_email: ml-team@example.com
 
 # Labels on every resource, for whoever reads the bill.
 tags:
@@ -220,10 +243,12 @@ def spec_text(answers: InitAnswers) -> str:
     """The commented spec for `answers`, taken as they are: whoever asked has checked them."""
     name = f"name: {_scalar(answers.name)}" if answers.name else "# name: churn-course"
     until = f"  until: {answers.until}" if answers.until else "  # until: 2030-01-31"
+    region = f"  region: {answers.region}" if answers.region else "  # region: eu-west-1"
     body = _BODY[answers.rung].format(
         port=answers.port or 5000,
         auth=answers.auth or "basic",
         until=until,
+        region=region,
         target=answers.rung,
         where=_WHERE.get(answers.rung, ""),
     )

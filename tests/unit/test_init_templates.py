@@ -35,6 +35,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "port": (None, 80, 65535),
     "auth": (None, "basic", "none"),
     "until": (None, "2027-01-31"),
+    "region": (None, "us-gov-west-1"),
 }
 
 
@@ -58,6 +59,7 @@ def test_the_text_for_any_answers_is_a_spec_with_those_answers(answers: InitAnsw
     assert spec.server.port == (answers.port or 5000)
     assert spec.access.auth == (answers.auth or spec.access.auth)
     assert str(spec.lifetime.until) == str(answers.until)
+    assert spec.aws.region == answers.region
 
 
 def as_an_editor_reads(text: str) -> Any:
@@ -150,6 +152,9 @@ def test_replies_become_answers_and_empty_ones_the_default() -> None:
         {"rung": "aws", "until": "tomorrow"},
         {"rung": "aws", "until": "2027-02-30"},
         {"rung": "aws", "until": "2027-01-31\ntags: {a: b}"},
+        {"rung": "aws", "region": "Ireland"},
+        {"rung": "aws", "region": "eu-west-1\nprofile: team"},
+        {"rung": "team", "region": "eu-west-1"},
         {"rung": "none", "port": "5000"},
         {"rung": "local", "auth": "basic"},
         {"rung": "local", "until": "2027-01-31"},

@@ -57,6 +57,25 @@ def test_the_engine_follows_the_target_without_counting_as_written(target: Any) 
         assert spec.database.model_fields_set == set()
 
 
+@pytest.mark.parametrize("target", ["aws", "rehearsal"])
+def test_a_server_on_the_internet_has_accounts_unless_the_spec_says_otherwise(target: Any) -> None:
+    spec = Spec(name="churn", target=target)
+    assert (spec.access.auth, spec.access.model_fields_set) == ("basic", set())
+    open_to_all = Spec(name="churn", target=target, access=Access(auth="none"))
+    assert open_to_all.access.auth == "none"
+
+
+def test_other_targets_keep_their_default_and_no_server_has_no_accounts() -> None:
+    assert Spec(name="churn", target="compose").access.auth == "none"
+    found = complaints({"name": "churn", "scenario": "none", "target": "aws"})
+    assert [dotted(c.path) for c in found] == ["target"]
+
+
+def test_listening_everywhere_needs_no_word_where_accounts_are_the_default() -> None:
+    spec = Spec(name="churn", target="aws", access=Access(listen="0.0.0.0"))
+    assert spec.access.auth == "basic"
+
+
 def test_a_spec_knows_which_settings_were_written() -> None:
     found = check_spec({"name": "churn", "server": {"port": 5000}})
     assert isinstance(found, Spec)
@@ -101,7 +120,7 @@ def test_an_ipv6_address_is_kept_in_its_shortest_form_and_hosts_in_lower_case() 
 def test_problems_of_values_and_of_rules_are_reported_together() -> None:
     data = {
         "name": "Churn",
-        "target": "aws",
+        "target": "compose",
         "database": {"engine": "sqlite"},
         "server": {"prot": 1},
         "access": {"listen": "0.0.0.0"},
@@ -159,6 +178,20 @@ def test_each_rule_names_the_settings_that_it_reads() -> None:
         assert rule.says.endswith(".")
 
 
+@pytest.mark.parametrize(
+    "aws",
+    [
+        {"instance_profile": "arn:aws:iam::1:instance-profile/a\x1f"},
+        {"settings": {"instance_type": "db.\x1f"}},
+        {"settings": {"database_class": "t4g\x1f"}},
+    ],
+)
+def test_only_what_would_be_right_is_offered_instead(aws: dict[str, object]) -> None:
+    (found,) = complaints({"name": "ab", "aws": aws})
+    assert found.hint == ""
+    assert found.message.isprintable()
+
+
 @given(st.text(st.characters(), max_size=200))
 def test_a_value_in_a_message_is_short_and_printable(text: str) -> None:
     assert shown(text).isprintable()
@@ -192,6 +225,45 @@ def test_validate_warns_of_server_settings_without_a_server(tmp_path: Path) -> N
     path.write_text("scenario: none\nserver: {port: 5001}\n")
     result = validate(path, date(2027, 1, 1), specfile.read_spec)
     assert [("server" in line, "no effect" in line) for line in result.warnings] == [(True, True)]
+
+
+def warned(tmp_path: Path, text: str) -> tuple[str, ...]:
+    path = tmp_path / "provision.yaml"
+    path.write_text(text)
+    return validate(path, date(2027, 1, 1), specfile.read_spec).warnings
+
+
+AWS = "target: aws\naccess: {auth: none}\naws: {ingress: [203.0.113.0/24]}\n"
+
+
+def test_validate_warns_where_everybody_may_do_everything(tmp_path: Path) -> None:
+    assert len(warned(tmp_path, AWS)) == 1
+    assert warned(tmp_path, AWS.replace("none", "basic")) == ()
+    assert warned(tmp_path, AWS.replace("203.0.113.0/24", "")) == ()
+
+
+def test_validate_warns_of_a_region_that_nobody_has_heard_of(tmp_path: Path) -> None:
+    (warning,) = warned(tmp_path, "aws: {region: us-esat-1}\n")
+    assert "us-esat-1" in warning
+    assert "did you mean `us-east-1`?" in warning
+    assert warned(tmp_path, "aws: {region: us-east-1}\n") == ()
+
+
+def test_validate_warns_of_roles_in_an_account_that_may_forbid_them(tmp_path: Path) -> None:
+    lab = "target: aws\naws:\n  profile: team\n  instance_profile: LabInstanceProfile\n"
+    without = "  settings: {database_observed: false, flow_logs: false}\n"
+    assert len(warned(tmp_path, lab)) == 1
+    assert warned(tmp_path, lab + without) == ()
+    assert warned(tmp_path, lab.replace("team", "course")) == ()
+
+
+def test_validate_says_where_in_aws_the_stack_would_be(tmp_path: Path) -> None:
+    path = tmp_path / "provision.yaml"
+    path.write_text('target: aws\naws: {region: eu-west-1, account: "123456789012"}\n')
+    result = validate(path, date(2027, 1, 1), specfile.read_spec)
+    text = "\n".join(result.summary)
+    for part in ("eu-west-1", "123456789012", "course", "auth basic", "tunnel"):
+        assert part in text
 
 
 def test_validate_has_nothing_to_warn_of_in_the_default(tmp_path: Path) -> None:
@@ -239,6 +311,16 @@ def test_the_schema_is_a_valid_schema_that_describes_every_setting() -> None:
         {"server": {"memory": "2g"}},
         {"server": {"workers": 65}},
         {"target": "awz"},
+        {"lifetime": {"alarm_email": "nobody"}},
+        {"aws": {"regoin": "eu-west-1"}},
+        {"aws": {"region": "Ireland"}},
+        {"aws": {"account": 123456789012}},
+        {"aws": {"profile": "prod"}},
+        {"aws": {"state_name": "a" * 27}},
+        {"aws": {"network": {"vpc": "vpc-x"}}},
+        {"aws": {"settings": {"disk_gib": 9}}},
+        {"aws": {"settings": {"multi_az": "yes"}}},
+        {"aws": {"settings": {"database_major": "16"}}},
         {"name": "a--b"},
         {"name": "a"},
         {"tags": {"a": 1}},
@@ -251,18 +333,24 @@ def test_what_the_schema_refuses_the_spec_refuses_too(data: dict[str, Any]) -> N
     assert complaints({"name": "ab", **data})
 
 
+# Where the schema's title of a section is not its place in the file.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "provision.yaml": (),
+    "Network": ("aws", "network"),
+    "Settings": ("aws", "settings"),
+}
+
+
 def test_every_example_of_a_setting_is_valid() -> None:
     for section in objects_in(schema()):
         for key, field in section["properties"].items():
             for value in field.get("examples", ()):
                 data: dict[str, Any] = {key: value}
-                if section["title"] != "provision.yaml":
-                    data = {section["title"].lower(): data}
-                access = data.get("access", {})
-                if "listen" in access:
-                    access["auth"] = "basic"
+                for part in reversed(SECTIONS.get(section["title"], (section["title"].lower(),))):
+                    data = {part: data}
                 found = check_spec({"name": "ab", **data})
-                assert isinstance(found, Spec), found
+                # A rule may ask for a second setting beside the example.
+                assert isinstance(found, Spec) or all(c.involves for c in found), found
 
 
 def test_the_reference_page_says_what_the_models_say() -> None:
@@ -271,5 +359,5 @@ def test_the_reference_page_says_what_the_models_say() -> None:
 
 def test_the_reference_names_every_setting_and_rule() -> None:
     text = reference()
-    assert all(f"`{setting[-1]}`" in text for setting in settings())
+    assert all(f"`{s[-1]}`" in text or f"## `{dotted(s)}`" in text for s in settings())
     assert all(rule.says in text for rule in RULES)

@@ -270,9 +270,7 @@ def spec_shaped(at: tuple[str, ...] = ()) -> st.SearchStrategy[object]:
     """Mappings with known keys and any value, so that the checks of each setting are reached."""
     here = [setting for setting in SETTINGS if setting[:-1] == at]
     sections = {s[:-1] for s in SETTINGS}
-    optional = {
-        str(s[-1]): DATA | spec_shaped((str(s[0]),)) if s in sections else DATA for s in here
-    }
+    optional = {str(s[-1]): DATA | spec_shaped(s) if s in sections else DATA for s in here}
     return st.fixed_dictionaries({}, optional=optional)
 
 
@@ -345,6 +343,23 @@ TAG_TEXT = st.text(string.ascii_letters + string.digits + " _.:/=+-@éß中", ma
 AUTO = st.just("auto")
 COUNT = AUTO | st.integers(1, 64)
 ADDRESSES = st.ip_addresses().map(str)
+AWS = {
+    "region": st.sampled_from(["eu-west-1", "us-gov-west-1"]),
+    "account": st.from_regex("[0-9]{12}", fullmatch=True),
+    "profile": st.sampled_from(["course", "team"]),
+    "ingress": st.lists(st.ip_addresses(v=4).map("{}/32".format), max_size=3),
+    "state": st.sampled_from(["local", "s3"]),
+    "network": st.fixed_dictionaries({}, optional={"cidr": st.just("10.1.0.0/16")}),
+    "settings": st.fixed_dictionaries(
+        {},
+        optional={
+            "multi_az": st.none() | st.booleans(),
+            "disk_gib": st.integers(10, 100),
+            "database_major": st.integers(14, 19),
+            "final_snapshot_name": st.just("no") | LABEL,
+        },
+    ),
+}
 VALID_DATA = st.fixed_dictionaries(
     {"name": st.from_regex(r"[a-z][a-z0-9]{1,8}(-[a-z0-9]{1,5}){0,3}", fullmatch=True)},
     optional={
@@ -374,6 +389,7 @@ VALID_DATA = st.fixed_dictionaries(
             },
         ),
         "lifetime": st.fixed_dictionaries({}, optional={"until": st.dates().map(str)}),
+        "aws": st.fixed_dictionaries({}, optional=AWS),
         "tags": st.dictionaries(TAG_TEXT, TAG_TEXT, max_size=4),
     },
 )

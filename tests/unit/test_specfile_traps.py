@@ -54,7 +54,7 @@ def test_the_schema_refuses_an_unknown_key_in_any_section_of_a_valid_file(path: 
 def test_a_valid_file_with_one_key_more_is_refused_by_the_reader_as_by_the_schema() -> None:
     for path in VALID:
         text = dump(load_spec(path)) + "unknown: 1\n"
-        assert one_problem(text).endswith("access, lifetime, tags)")
+        assert one_problem(text).endswith("access, lifetime, aws, tags)")
 
 
 # What a plain value means.

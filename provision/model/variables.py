@@ -1,0 +1,69 @@
+"""The variables of the Terraform root `stacks/tracking`, from a spec and from what a run knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provision.model.aws import Aws, Network
+from provision.model.spec import Spec
+
+
+def variables(spec: Spec, *, account: str, run: str, user_data: str, region: str) -> dict[str, Any]:
+    """The content of a `.tfvars.json` file: plain JSON values by the names that the root declares.
+
+    `account` (12 digits) and `region` are those that the credentials lead to: the root does nothing
+    in any other. `run` is the id that every resource of the stack carries in a tag. What the spec
+    leaves out is left out here, so that the root's own defaults and profiles hold. None of it is
+    secret.
+    """
+    return {
+        "name": spec.name,
+        "region": region,
+        "account_id": account,
+        "run": run,
+        "profile": spec.aws.profile,
+        "settings": _settings(spec.aws),
+        "network": _network(spec.aws.network),
+        "access": _access(spec.aws),
+        "user_data": user_data,
+        "lifetime": _lifetime(spec),
+        "tags": dict(spec.tags),
+    }
+
+
+def _settings(aws: Aws) -> dict[str, object]:
+    chosen = aws.settings.chosen()
+    if "database_major" in chosen:  # a number for people, part of a name in Terraform
+        chosen["database_major"] = str(chosen["database_major"])
+    return chosen
+
+
+def _network(network: Network) -> dict[str, object]:
+    if network.is_existing:
+        return {
+            "existing": {
+                "vpc_id": network.vpc,
+                "public_subnet_id": network.public_subnet,
+                "private_subnet_ids": list(network.private_subnets),
+            }
+        }
+    return _given(cidr=network.cidr, zones=list(network.zones) or None)
+
+
+def _access(aws: Aws) -> dict[str, object]:
+    return _given(
+        ingress_cidrs=sorted(set(aws.ingress)),
+        existing_instance_profile=aws.instance_profile,
+        kms_key_arn=aws.kms_key,
+    )
+
+
+def _lifetime(spec: Spec) -> dict[str, object]:
+    until = spec.lifetime.until
+    return _given(
+        ends_on=until.isoformat() if until else None, alarm_email=spec.lifetime.alarm_email
+    )
+
+
+def _given(**values: object) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value is not None}
