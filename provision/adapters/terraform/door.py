@@ -13,7 +13,7 @@ from typing import Any
 
 from provision.adapters.terraform import initialising, locks, owner
 from provision.adapters.terraform.commands import FLAG, Commands
-from provision.adapters.terraform.failures import Context, failure
+from provision.adapters.terraform.failures import Context, StateRefusedError, failure
 from provision.adapters.terraform.files import PRIVATE_FILE, PRIVATE_FOLDER, write_private_json
 from provision.adapters.terraform.program import Program
 from provision.adapters.terraform.providers import child_environment, find_providers
@@ -180,12 +180,24 @@ class Terraform:
         """After a command, however it ended."""
         self._tell(self.files.rescue(heard.emergency_state))
         self.files.keep_copy()
-        self._push_errored()
+        try:
+            self._push_errored()
+        except ProvisionError:
+            self._tell(
+                "the state could not be stored in its bucket: it lies in errored.tfstate, and the "
+                "next command stores it"
+            )
 
     def _push_errored(self) -> None:
-        if self.files.is_remote and self.files.errored.exists():
-            self.push_state(self.files.errored)
-            self.files.errored.unlink()
+        errored = self.files.unpushed()
+        if errored is None:
+            return
+        try:
+            self.push_state(errored)
+        except StateRefusedError:
+            self._tell(self.files.set_aside_errored())
+        else:
+            errored.unlink()
             self._tell("the state in errored.tfstate was stored in its bucket")
 
     def _tell(self, note: str | None) -> None:

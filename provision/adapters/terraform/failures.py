@@ -18,6 +18,7 @@ from provision.model.terraform_lock import LockInfo, lock_in
 
 _AGAIN: Final = "then run the same command again: what exists is kept and taken up"
 _LONGEST = 600
+_LOCKED: Final = "acquiring the state lock"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class LockedError(RefusedError):
     def __init__(self, message: str, *, next_step: str, lock: LockInfo | None) -> None:
         super().__init__(message, next_step=next_step)
         self.lock = lock
+
+
+class StateRefusedError(RefusedError):
+    """The stored state is newer than the one that was to replace it, or another stack's."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +125,12 @@ _KNOWN: Final = (
     _known(
         r"Cannot import state with serial|serial (?:number )?\d+ .* newer|newer serial"
         r"|cannot import state with lineage|unrelated state",
-        RefusedError,
+        StateRefusedError,
         "the stored state is newer than the one at hand, or of another stack",
         "leave the stored one; run the same command again to read it",
     ),
     _known(
-        r"state (?:data|snapshot) was created by Terraform v?([\d.]+)"
-        r"|which is newer than current|created with a newer version|Unsupported state file format",
+        r"Unsupported state file format.*created by Terraform v?(\d+\.\d+\.\d+)",
         MissingError,
         "the state was written by a newer Terraform ({1})",
         "install that version or a newer one, then run this again",
@@ -182,28 +186,27 @@ def failure(diagnostics: Sequence[Diagnostic], printed: str, context: Context) -
     """
     errors = [d for d in diagnostics if d.severity == "error"]
     text = "\n".join(f"{d.summary}\n{d.detail}" for d in errors) or _plain(printed)
-    if "acquiring the state lock" in text:
-        return locked(text)
+    lock = lock_in(text) if _LOCKED in text else None
+    if lock is not None:
+        return _held(lock)
     for known in _KNOWN:
         match = known.pattern.search(text)
         if match is not None:
             return _explained(known, match, errors, context, text)
+    if _LOCKED in text:
+        return LockedError(
+            f"the state of this stack cannot be locked: {_short(text)}",
+            next_step="wait until the other command has ended, then run this again; "
+            "provision unlock shows who it is",
+            lock=None,
+        )
     return ProvisionError(
         f"Terraform could not {context.doing}: {_short(text) or 'it did not say why'}",
         next_step=f"mend what it names, {_AGAIN}",
     )
 
 
-def locked(text: str) -> ProvisionError:
-    """The error for a lock that somebody holds, with who it is as far as Terraform tells."""
-    lock = lock_in(text)
-    if lock is None:
-        return LockedError(
-            f"the state of this stack is locked: {_short(text)}",
-            next_step="wait until the other command has ended, then run this again; "
-            "provision unlock shows who it is",
-            lock=None,
-        )
+def _held(lock: LockInfo) -> ProvisionError:
     return LockedError(
         f"{lock.who} works on this stack since {lock.created} ({lock.operation})",
         next_step="wait until that command has ended, then run this again; if it was killed: "

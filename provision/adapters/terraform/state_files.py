@@ -7,6 +7,7 @@ is kept after each command that changed it, and looked at before each plan.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from provision.adapters.terraform import initialising, owner
-from provision.adapters.terraform.files import PRIVATE_FILE, PRIVATE_FOLDER, write_private
+from provision.adapters.terraform.files import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    read_object,
+    write_private,
+)
 from provision.errors import MissingError, RefusedError
 
 KEPT_COPIES = 10
@@ -81,6 +87,8 @@ class StateFiles:
         self._require_nobody()
         note = self._take_errored()
         copy, state = self.newest_copy(), _stored(self.path)
+        if _is_of_the_future(self.path):
+            return note  # Terraform refuses it, and names the version that it needs
         if state is not None and state.follows(copy):
             self.path.chmod(PRIVATE_FILE)
             return note
@@ -91,7 +99,14 @@ class StateFiles:
         return note
 
     def keep_copy(self) -> None:
-        """Keep a copy of the state if it is whole and new; the last ten are kept."""
+        """Keep a copy of the state if it is whole and new; the last ten are kept.
+
+        On a full disk there is none: the state itself is whole, and the next command makes one.
+        """
+        with contextlib.suppress(OSError):
+            self._copy()
+
+    def _copy(self) -> None:
         state, newest = _stored(self.path), self.newest_copy()
         if state is None or (newest is not None and state.content == newest.content):
             return
@@ -136,6 +151,16 @@ class StateFiles:
                 self._reserve.unlink(missing_ok=True)
                 write_private(self.errored, printed.content)
         return None if self.is_remote else self._take_errored()
+
+    def unpushed(self) -> Path | None:
+        """A whole state that Terraform could not store in its bucket."""
+        return self.errored if self.is_remote and _stored(self.errored) else None
+
+    def set_aside_errored(self) -> str:
+        """Put errored.tfstate out of the way: the bucket holds a newer state."""
+        aside = _free_name(self.errored)
+        self.errored.replace(aside)
+        return f"errored.tfstate is older than the stored state: set aside as {aside.name}"
 
     # -- steps ----------------------------------------------------------------------------------
 
@@ -202,6 +227,11 @@ def _stored(path: Path) -> Stored | None:
         return read_state(path.read_bytes())
     except OSError:
         return None
+
+
+def _is_of_the_future(path: Path) -> bool:
+    version = (read_object(path) or {}).get("version")
+    return isinstance(version, int) and version > _FORMAT
 
 
 def _wrong(state: Stored | None, copy: Stored) -> str:

@@ -130,14 +130,15 @@ def _error(line: str, heard: Heard, watching: Watching) -> None:
 
 
 def _emergency_state(line: str) -> dict[str, Any] | None:
-    """The state, when Terraform could save it nowhere else than on stdout."""
+    """The state, when Terraform could save it nowhere else than on stdout ("state dump")."""
     if '"lineage"' not in line:
         return None
     try:
         value = json.loads(line)
     except ValueError:
         return None
-    return value if isinstance(value, dict) else None
+    state = value.get("state") if isinstance(value, dict) else None
+    return state if isinstance(state, dict) else None
 
 
 def _interrupted(doing: str, heard: Heard) -> UserInterruptError:
