@@ -133,7 +133,9 @@ def test_the_user_stops_it_and_is_told_what_is_left(tmp_path: Path, number: sign
     with pytest.raises(UserInterruptError) as error:
         terraform.apply(terraform.root / "plan", on_event=impatient)
     assert error.value.exit_code == 130
-    assert error.value.message.startswith("interrupted; 1 change done and recorded")
+    assert error.value.message == (
+        "interrupted; 1 change done and recorded in the state; not finished: terraform_data.slow"
+    )
     assert [note.split()[0] for note in notes] == ["stopping:", "still"]
     assert terraform.lock() is None, "the lock is free"
     assert owner.find(terraform.root) == []

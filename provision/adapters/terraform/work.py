@@ -44,17 +44,16 @@ class Heard:
     def _change(self, event: ResourceEvent) -> None:
         if event.kind == "started":
             self.begun[event.address] = event.action
-        elif event.kind in ("done", "failed"):
+        elif event.kind == "done":
             self.begun.pop(event.address, None)
-        if event.kind == "done":
             self.finished.append(event.address)
 
     def left(self) -> str:
-        """In words: what is done, and what was under way when it was stopped."""
+        """In words: what is done, and what was begun and is not."""
         done = len(self.finished)
         text = f"{done} change{'' if done == 1 else 's'} done and recorded in the state"
         if self.begun:
-            text += f", under way when it stopped: {', '.join(sorted(self.begun))}"
+            text += f"; not finished: {', '.join(sorted(self.begun))}"
         return text
 
 
