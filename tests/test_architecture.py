@@ -19,6 +19,7 @@ ARROWS = {
     "adapters": {"model", "errors", "_version"},
     "targets": {"targets", "adapters", "model", "errors", "server.settings", "server.locations"},
     "server": {"server", "errors", "_version"},
+    "emulator": {"emulator", "errors", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "settings", "ui", "errors", "_version",
         "adapters.workspace",
@@ -30,10 +31,12 @@ ARROWS = {
 DOORS = {
     "yaml": {"adapters/specfile.py"},
     "pydantic": {"model"},
-    "http": {"adapters/tracking.py"},
+    "http": {"adapters/tracking.py", "emulator/control.py"},
     "urllib.request": set(),
     "requests": set(),
-    "boto3": set(),
+    "boto3": {"emulator"},
+    "moto": {"emulator"},
+    "werkzeug": {"emulator"},
     "python_terraform": set(),
     "psutil": {"adapters/processes.py"},
     "supervisor": set(),
@@ -43,7 +46,7 @@ DOORS = {
     "uvicorn_worker": {"server"},
     "starlette": {"server"},
     "sqlalchemy": {"server"},
-    "subprocess": {"adapters/processes.py", "adapters/postgres.py", "server"},
+    "subprocess": {"adapters/processes.py", "adapters/postgres.py", "server", "emulator/client.py"},
     "rich": {"ui.py"},
     "shtab": {"cli/other.py"},
 }
