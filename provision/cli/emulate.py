@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
+import contextlib
+import signal
 from argparse import Namespace
+from dataclasses import asdict
 
 from provision import wiring
 from provision.ui import Ui
@@ -16,15 +18,14 @@ _WHAT_IT_IS = (
 
 def emulate(arguments: Namespace, ui: Ui) -> int:
     """Serve an empty account until Ctrl-C; stdout gets the lines that point a shell at it."""
-    with wiring.emulated_account(arguments.region, faults=arguments.faults) as account:
-        environment = account.environment()
-        lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-        document = {
-            "endpoint": account.endpoint, "pid": account.pid, "account": account.account,
-            "started_at": account.started_at, "regions": account.regions,
-            "faults": account.faults, "environment": environment,
-        }  # fmt: skip
-        ui.result("emulate", document, "\n".join(lines))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        wiring.emulated_account(arguments.region, faults=arguments.faults) as account,
+    ):
+        document = {**asdict(account), "environment": account.environment()}
+        ui.result("emulate", document, "\n".join(account.lines()))
         ui.note(_WHAT_IT_IS)
         wiring.until_told()
     ui.note("the emulated account has ended, and with it all that it held")

@@ -186,7 +186,7 @@ def _formats_help() -> str:
 def _other_commands(commands: Subparsers, common: _Parser) -> None:
     add = _Adder(commands, common)
     emulate = add(
-        "emulate", _lazy("emulate", "emulate"), "be an AWS account on this machine, to rehearse with",
+        "emulate", _lazy("emulate", "emulate"), "run an empty, emulated AWS account here",
         "provision emulate", "provision emulate --region us-east-1",
     )  # fmt: skip
     emulate.add_argument(

@@ -7,6 +7,7 @@ its terminal. What it holds is lost then.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -26,6 +27,7 @@ def main(words: Sequence[str]) -> int:
     arguments = _parser().parse_args(words)
     logging.basicConfig(level=logging.WARNING)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve(Path(arguments.folder), arguments.region, faults=arguments.faults)
     except ProvisionError as error:
@@ -54,7 +56,7 @@ def serve(folder: Path, regions: Sequence[str], *, faults: bool) -> None:
             f"{folder} has an emulated AWS already (process {record.holder(folder)})",
             next_step="use that one, or choose another folder",
         )
-    with account(regions, faults=faults) as running:
+    with contextlib.suppress(KeyboardInterrupt), account(regions, faults=faults) as running:
         record.write(folder, {"schema": "provision.emulator/1", **asdict(running)})
         until_told()
     record.forget(folder)

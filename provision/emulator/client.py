@@ -7,6 +7,7 @@ is lost when the process ends, by `stop`, by a restart of the machine, or killed
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -25,6 +26,12 @@ _NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens there
 _LOOPBACK = "127.0.0.1,localhost"
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 10.0
+# What a shell may have set that would win over the keys and the address, or break them.
+_IN_THE_WAY = (
+    "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+    "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_CA_BUNDLE",
+)  # fmt: skip
 # What the override file says about the provider; the reasons stand beside the settings in it.
 _OVERRIDE = """\
 # An emulated account: made-up keys, buckets in the path instead of the host name, and few attempts,
@@ -75,9 +82,10 @@ class Emulated:
     def environment(self, *, closed: bool = True) -> dict[str, str]:
         """What programs need to use this account, and no other.
 
-        Nothing of the user's AWS settings is left, and with `closed` no way to the real AWS either:
-        what does not go to the loopback is sent to a proxy that is not there. Only a program that
-        must fetch something else (`terraform init` from the registry) wants it otherwise.
+        It is to replace all other AWS settings (`over` drops them). With `closed` there is no way
+        to the real AWS: what does not go to the loopback is sent to a proxy that is not there.
+        Only a program that must fetch something else (`terraform init` from the registry) wants it
+        otherwise.
         """
         region = self.regions[0] if self.regions else None
         return {
@@ -89,9 +97,22 @@ class Emulated:
             **(_closed_ways() if closed else {}),
         }
 
+    def over(self, inherited: Mapping[str, str], *, closed: bool = True) -> dict[str, str]:
+        """A program's whole environment: `inherited` without its AWS settings, and ours."""
+        return _without_aws(inherited) | self.environment(closed=closed)
+
+    def lines(self) -> list[str]:
+        """What a shell (bash, zsh) runs to use this account, and no other."""
+        exports = (f"export {n}={shlex.quote(v)}" for n, v in self.environment().items())
+        return [f"unset {' '.join(_IN_THE_WAY)}", *exports]
+
     def override(self, max_retries: int = 3) -> str:
         """The text of the provider's override file for Terraform; see `override`."""
         return override(max_retries)
+
+
+def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
 
 
 def _closed_ways() -> dict[str, str]:
@@ -148,18 +169,21 @@ def _spawn(
     folder: Path, python: str, environment: Mapping[str, str], options: Sequence[str]
 ) -> subprocess.Popen[bytes]:
     """A session of its own: neither a hang-up nor Ctrl-C reaches it."""
-    kept = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
-    with (folder / record.LOG).open("wb") as log:
+    with open(folder / record.LOG, "wb", opener=_private) as log:
         return subprocess.Popen(
             [python, "-m", "provision.emulator", str(folder.absolute()), *options],
             cwd=folder,
-            env={**kept, **_closed_ways()},
+            env=_without_aws(environment) | _closed_ways(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0o077,
         )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _failed(process: subprocess.Popen[bytes], folder: Path) -> ProvisionError:

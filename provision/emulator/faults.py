@@ -14,7 +14,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -56,6 +56,10 @@ _QUOTA = {
     "CreateBucket": (400, "TooManyBuckets"),
     "CreateRole": (409, "LimitExceeded"),
 }
+_TYPES: dict[str, Any] = {
+    "kind": str, "service": str, "action": str, "code": str, "rate": int | float, "after": int,
+    "times": int | None, "acted": bool, "seconds": int | float | None, "status": int,
+}  # fmt: skip
 _WORDS = {
     "throttle": "Rate exceeded",
     "error": "An internal error has occurred",
@@ -101,11 +105,13 @@ class Fault:
             raise ValueError(f"there is no fault {self.kind!r}: choose one of {', '.join(KINDS)}")
 
     @classmethod
-    def from_plain(cls, value: Mapping[str, Any]) -> Fault:
-        """From JSON; raises `ValueError` for a key that there is not."""
-        unknown = set(value) - {field.name for field in fields(cls)}
-        if unknown or "kind" not in value:
-            raise ValueError(f"not a fault: {dict(value)!r}")
+    def from_plain(cls, value: Any) -> Fault:
+        """From JSON; raises `ValueError` for a key that there is not, or of another type."""
+        if not isinstance(value, Mapping) or "kind" not in value:
+            raise ValueError(f"not a fault: {value!r}")
+        for name, given in value.items():
+            if not isinstance(given, _TYPES.get(name, ())):
+                raise ValueError(f"a fault cannot have {name}: {given!r}")
         return cls(**value)
 
     def concerns(self, call: Call) -> bool:
@@ -199,6 +205,6 @@ class Faults:
                 self.replace([Fault.from_plain(item) for item in json.loads(body)])
             elif method == "DELETE":
                 self.replace(())
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             return "400 Bad Request", json.dumps({"message": str(error)}).encode()
         return "200 OK", self.to_json()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -39,10 +38,6 @@ def _make_ready(region: str) -> None:
 
 
 def until_told() -> None:
-    """Return when SIGTERM or SIGINT comes, or the terminal goes (unless that is ignored)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(3600)
+    """Wait for the `KeyboardInterrupt` that tells this process to end."""
+    while True:
+        time.sleep(3600)
