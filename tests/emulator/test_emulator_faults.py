@@ -70,7 +70,7 @@ def test_a_refusal_is_in_the_services_own_words(
 ) -> None:
     operation, values = OPERATIONS[service]
     client = aws(service)
-    set_faults(emulated.endpoint, [Fault(kind, service=client.meta.config.signature_version)])
+    set_faults(emulated.endpoint, [Fault(kind, service="another")])
     getattr(client, operation)(**values)
     set_faults(emulated.endpoint, [Fault(kind)])
     assert refused(client, operation, **values)["Error"]["Code"] == CODES[kind][service]
@@ -91,8 +91,7 @@ def test_an_outage_can_be_a_503(aws: Clients, emulated: Emulated) -> None:
     assert answer["Error"]["Code"] == "Unavailable"
 
 
-def machine(aws: Clients) -> dict[str, Any]:
-    return {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1}
+MACHINE = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,7 @@ def test_no_machine_can_be_had_and_all_else_works(
     aws: Clients, emulated: Emulated, kind: str, code: str
 ) -> None:
     set_faults(emulated.endpoint, [Fault(kind)])
-    assert refused(aws("ec2"), "run_instances", **machine(aws))["Error"]["Code"] == code
+    assert refused(aws("ec2"), "run_instances", **MACHINE)["Error"]["Code"] == code
     aws("ec2").describe_instances()
 
 
