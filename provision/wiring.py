@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from provision.app import check as checks
 from provision.app import lifecycle, stacks
 from provision.app.check_local import check_local
 from provision.app.specs import ValidationResult, default_spec, validate
+from provision.emulator.client import Emulated, require_moto
 from provision.errors import MissingError, ProvisionError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
@@ -27,6 +29,8 @@ from provision.targets.base import Holding, Progress, Target
 from provision.targets.local import LocalTarget
 from provision.targets.local_settings import ANY_ADDRESS, Host
 from provision.targets.serverless import ServerlessTarget
+
+_REHEARSAL_REGION = "eu-west-1"
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,23 @@ def list_stacks(settings: Settings) -> stacks.StackList:
 def is_running(root: Path) -> bool:
     """Whether a stack's supervisor lives."""
     return processes.supervisor_of(root) is not None
+
+
+@contextmanager
+def emulated_account(regions: Sequence[str] | None, *, faults: bool) -> Iterator[Emulated]:
+    """An emulated AWS account in this process; needs the extra `rehearsal` (`MissingError`)."""
+    require_moto()
+    from provision.emulator import foreground  # noqa: PLC0415 - imports moto
+
+    with foreground.account(regions or [_REHEARSAL_REGION], faults=faults) as account:
+        yield account
+
+
+def until_told() -> None:
+    """Return when this process is told to end."""
+    from provision.emulator import foreground  # noqa: PLC0415 - imports moto
+
+    foreground.until_told()
 
 
 def ask_server(endpoint: Endpoint) -> dict[str, Any] | None:

@@ -186,6 +186,15 @@ def _formats_help() -> str:
 
 def _other_commands(commands: Subparsers, common: _Parser) -> None:
     add = _Adder(commands, common)
+    emulate = add(
+        "emulate", _lazy("emulate", "emulate"), "run an empty, emulated AWS account here",
+        "provision emulate", "provision emulate --region us-east-1",
+    )  # fmt: skip
+    emulate.add_argument(
+        "--region", action="append", metavar="REGION",
+        help="the region that the printed lines name (eu-west-1); more than once for more",
+    )  # fmt: skip
+    emulate.add_argument("--faults", action="store_true", help="let it be made to fail")
     add("version", _lazy("other", "version"), "print the version", "provision version --json")
     completion = add(
         "completion", _lazy("other", "completion"), "print a completion script for your shell",

@@ -24,7 +24,7 @@ EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
     "init", "validate", "schema", "up", "status", "list", "down", "check", "env", "open", "logs",
-    "version", "completion",
+    "emulate", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.terraform import provider
 from tests.terraform.emulation import OVERRIDE, EmulatedAws, emulated_aws
-from tests.terraform.program import REGION, Workspace, workspace
+from tests.terraform.program import REGION, Workspace, environment, mirror, workspace
 
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[EmulatedAws]:
     with emulated_aws(REGION) as account:
         yield account
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_provider(aws: EmulatedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The provider is started once for all tests of this process; see tests/terraform/provider."""
+    binary = provider.binary_in(mirror())
+    if binary is None or not shutil.which("terraform") or not provider.is_wanted():
+        yield
+        return
+    seen = environment(tmp_path_factory.mktemp("provider")) | aws.environment
+    with provider.running(binary, seen) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(provider.VARIABLE, address)
+        yield
 
 
 @pytest.fixture(scope="session")

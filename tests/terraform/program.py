@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.terraform.provider import VARIABLE
+
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 MODULES = sorted(p.parent.relative_to(TERRAFORM) for p in TERRAFORM.glob("modules/*/main.tf"))
 STACKS = sorted(p.parent.relative_to(TERRAFORM) for p in TERRAFORM.glob("stacks/*/main.tf"))
@@ -90,6 +92,7 @@ def environment(folder: Path) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         **(closed if mirror() else {}),
+        **{name: os.environ[name] for name in (VARIABLE,) if name in os.environ},
     }
 
 
