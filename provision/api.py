@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from provision import wiring
 from provision.adapters.client import finish_active_run
 from provision.app import lifecycle
-from provision.errors import CheckFailedError
 from provision.model.endpoint import Endpoint
 from provision.model.report import Report
 from provision.settings import read_settings
-from provision.targets.base import UpOptions
+from provision.targets.base import DownOptions, Tell, UpOptions
 
 
 class _Silent:
@@ -27,6 +26,11 @@ class _Silent:
 
     def note(self, _: str) -> None:
         """Say nothing."""
+
+    @contextlib.contextmanager
+    def board(self, _: Callable[[], Sequence[str]]) -> Iterator[Tell]:
+        """Show nothing while the body runs."""
+        yield self.note
 
 
 class RunningStack:
@@ -85,12 +89,8 @@ class Stack:
         progress = _Silent()
         options = UpOptions(port, upgrade_database)
         started = self._opened.target.up(options, progress)
-        failure = self._opened.check(started.endpoint).first_failure
-        if failure is not None:
-            raise CheckFailedError(
-                f"{started.endpoint.uri} is up, but clients cannot use it: {failure.observed}",
-                next_step=failure.next_step,
-            )
+        if started.serving:
+            lifecycle.require_working(self._opened.check(started.endpoint), started.endpoint)
         self._opened.remember(started.endpoint.uri)
         return RunningStack(self, started.endpoint, started_here=started.changed)
 
@@ -102,7 +102,8 @@ class Stack:
         endpoint = self._opened.target.endpoint()
         if endpoint is not None:
             finish_active_run(endpoint.uri)
-        return self._opened.down(delete_data=delete_data, confirm=_agree, progress=_Silent())
+        options = DownOptions(delete_data)
+        return self._opened.down(options, confirm=_agree, progress=_Silent())
 
     def check(self) -> Report:
         """Look at it from a client's side."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from provision.errors import ProvisionError, RefusedError, SpecError, UsageError
@@ -112,6 +112,25 @@ class Ui(NamedTuple):
         with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
             progress.add_task(text, total=None)
             yield
+
+    @contextlib.contextmanager
+    def board(self, lines: Callable[[], Sequence[str]]) -> Iterator[Callable[[str], None]]:
+        """Show `lines` again and again on a terminal; elsewhere only what is told, once."""
+        if self.quiet or not self._colored(self.err):
+            yield self.note
+            return
+        from rich.console import Console  # noqa: PLC0415 - only where there is a terminal to show it
+        from rich.live import Live  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        live = Live(
+            get_renderable=lambda: Text("\n".join(lines())),
+            console=Console(file=self.err),
+            refresh_per_second=2,
+            transient=True,
+        )
+        with live:
+            yield lambda _: None
 
     def ask(self, question: str, choices: Sequence[str], default: str) -> str:
         """Ask for one of `choices` (or free text when there are none); Enter takes the default."""

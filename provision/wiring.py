@@ -18,14 +18,15 @@ from provision.app import lifecycle, stacks
 from provision.app.check_local import check_local
 from provision.app.specs import ValidationResult, default_spec, validate
 from provision.emulator.client import Emulated, require_moto
-from provision.errors import MissingError, ProvisionError
+from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
 from provision.settings import Settings, python_executable
-from provision.targets.base import Holding, Progress, Target
+from provision.targets.aws_record import AwsPaths, AwsRecord
+from provision.targets.base import DownOptions, Holding, Progress, Target
 from provision.targets.local import LocalTarget
 from provision.targets.local_settings import ANY_ADDRESS, Host
 from provision.targets.serverless import ServerlessTarget
@@ -84,13 +85,17 @@ class OpenedStack:
         return endpoint
 
     def down(
-        self, *, delete_data: bool, confirm: Callable[[Sequence[Holding]], None], progress: Progress
+        self,
+        options: DownOptions,
+        *,
+        confirm: Callable[[Sequence[Holding]], None],
+        progress: Progress,
     ) -> lifecycle.DownResult:
         """Stop it; with `delete_data` delete its data too, once `confirm` has returned."""
         result = lifecycle.down(
-            self.target, self.spec.name, delete_data=delete_data, confirm=confirm, progress=progress
+            self.target, self.spec.name, options=options, confirm=confirm, progress=progress
         )
-        if delete_data:
+        if options.delete_data:
             stacks.forget(workspace, self.settings.index_dir, self.layout.root)
         return result
 
@@ -121,17 +126,43 @@ def read_spec(settings: Settings) -> Spec:
 
 def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
     version = packages.installed_version("mlflow") or ""
+    if spec.target == "aws":
+        return _aws_target(spec, layout, settings, version)
     if spec.target != "local":
         raise MissingError(
             f"this version of provision cannot bring up the target {spec.target} yet",
-            next_step="set target: local in the spec; the same file moves up later",
+            next_step="set target: local (or aws) in the spec; the same file moves up later",
         )
+    _require_no_account(layout)
     if spec.scenario == "none":
         return ServerlessTarget(spec, settings.spec_file, layout, version, now)
     # Names cost look-ups: only a server that others can reach needs them.
     names = packages.own_names() if spec.access.listen in ANY_ADDRESS else ()
     host = Host(python_executable(), version, settings.inherited, names)
     return LocalTarget(spec, settings.spec_file, layout, host, now)
+
+
+def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
+    # boto and the emulation's client: only for those who have an account to work on.
+    from provision.accounts import Accounts  # noqa: PLC0415
+    from provision.targets.aws import AwsTarget  # noqa: PLC0415
+
+    folder = AwsPaths.below(layout.root).emulator
+    connect = Accounts(folder, python_executable(), settings.environment, spec.aws.region)
+    return AwsTarget(spec, settings.spec_file, layout, connect, mlflow_version=version, now=now)
+
+
+def _require_no_account(layout: Layout) -> None:
+    """Raise `RefusedError` where the stack is up in an account, and would be forgotten there."""
+    value = workspace.read_json(AwsPaths.below(layout.root).record)
+    record = AwsRecord.from_json(value)
+    if record is not None and record.applied_at:
+        raise RefusedError(
+            f"{record.name} is up in account {record.account}, {record.region}, and costs money "
+            "there; the spec now says another target",
+            next_step="set target: aws and provision down --delete-data first, or give the stack "
+            "on this machine another name",
+        )
 
 
 def validate_spec(settings: Settings) -> ValidationResult:
@@ -145,7 +176,10 @@ def list_stacks(settings: Settings) -> stacks.StackList:
 
 
 def is_running(root: Path) -> bool:
-    """Whether a stack's supervisor lives."""
+    """Whether a stack's supervisor lives, or it is up in an account."""
+    record = AwsRecord.from_json(workspace.read_json(AwsPaths.below(root).record))
+    if record is not None and record.applied_at:
+        return True
     return processes.supervisor_of(root) is not None
 
 

@@ -9,7 +9,15 @@ from typing import Any
 from provision.errors import CheckFailedError
 from provision.model.endpoint import Endpoint
 from provision.model.report import Report
-from provision.targets.base import Holding, Progress, Snapshot, State, Target, UpOptions
+from provision.targets.base import (
+    DownOptions,
+    Holding,
+    Progress,
+    Snapshot,
+    State,
+    Target,
+    UpOptions,
+)
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,7 @@ class UpResult:
     """What `up` reached.
 
     `paste` is the one line that points a shell at it, `others` are tracking URIs for other
-    machines.
+    machines. `serving` is False where nothing answers at the address yet.
     """
 
     name: str
@@ -29,6 +37,7 @@ class UpResult:
     username: str | None
     others: Sequence[str]
     notes: Sequence[str]
+    serving: bool
 
 
 def up(
@@ -45,15 +54,9 @@ def up(
     """
     started = target.up(options, progress)
     endpoint = started.endpoint
-    with progress.step("checking from a client's side"):
-        report = check(endpoint)
-    failure = report.first_failure
-    if failure is not None:
-        raise CheckFailedError(
-            f"{endpoint.uri} is up, but clients cannot use it: {failure.title}: "
-            f"{failure.observed}. {failure.cause}".strip(),
-            next_step=failure.next_step,
-        )
+    if started.serving:
+        with progress.step("checking from a client's side"):
+            require_working(check(endpoint), endpoint)
     credentials = endpoint.credentials
     return UpResult(
         name=endpoint.name,
@@ -65,7 +68,38 @@ def up(
         username=credentials.username if credentials else None,
         others=endpoint.aliases,
         notes=started.notes,
+        serving=started.serving,
     )
+
+
+def require_working(report: Report, endpoint: Endpoint) -> None:
+    """Raise `CheckFailedError` naming the first broken layer of a report."""
+    failure = report.first_failure
+    if failure is not None:
+        raise CheckFailedError(
+            f"{endpoint.uri} is up, but clients cannot use it: {failure.title}: "
+            f"{failure.observed}. {failure.cause}".strip(),
+            next_step=failure.next_step,
+        )
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What `up` would do: in one line, in sentences for a decision, and everything, grouped."""
+
+    name: str
+    changes: bool
+    headline: str
+    sentences: Sequence[str]
+    lines: Sequence[str]
+
+
+def plan(target: Target, name: str, options: UpOptions, progress: Progress) -> PlanResult:
+    """Look at what `up` would change; nothing is changed."""
+    words = target.plan(options, progress)
+    if words is None:
+        return PlanResult(name, False, "nothing to change", [], [])
+    return PlanResult(name, True, words.headline, words.sentences, words.lines)
 
 
 @dataclass(frozen=True)
@@ -86,6 +120,7 @@ class StatusResult:
     sizing: str
     until: str | None
     server: dict[str, Any] | None
+    place: str
 
 
 def status(
@@ -113,6 +148,7 @@ def status(
         sizing=seen.sizing,
         until=until,
         server=server,
+        place=seen.place,
     )
 
 
@@ -134,13 +170,14 @@ class DownResult:
     stopped_processes: int
     deleted: Sequence[Holding]
     kept: Sequence[Holding]
+    notes: Sequence[str]
 
 
 def down(
     target: Target,
     name: str,
     *,
-    delete_data: bool,
+    options: DownOptions,
     confirm: Callable[[Sequence[Holding]], None],
     progress: Progress,
 ) -> DownResult:
@@ -149,11 +186,11 @@ def down(
     `confirm` raises when the user says no; then nothing was stopped either.
     """
     holdings = target.holdings()
-    if delete_data and holdings:
+    if options.delete_data and holdings:
         confirm(holdings)
-    stopped = target.down(progress)
-    if not delete_data:
-        return DownResult(name, stopped, deleted=[], kept=holdings)
+    stopped = target.down(options, progress)
+    if not options.delete_data:
+        return DownResult(name, stopped.processes, [], kept=holdings, notes=stopped.notes)
     with progress.step("deleting the data"):
         target.delete_data()
-    return DownResult(name, stopped, deleted=holdings, kept=[])
+    return DownResult(name, stopped.processes, holdings, kept=[], notes=stopped.notes)

@@ -14,15 +14,22 @@ from provision.app import lifecycle
 from provision.cli import texts
 from provision.cli.context import open_stack
 from provision.model.paste import paste_line
+from provision.model.plan_words import PlanWords
 from provision.settings import python_executable, read_settings
-from provision.targets.base import Holding, State, UpOptions
+from provision.targets.base import Approve, DownOptions, Holding, State, UpOptions
 from provision.ui import Ui
+
+_PENDING = 3
 
 
 def up(arguments: Namespace, ui: Ui) -> int:
     """Bring the server up; exit code 6 when clients cannot use it."""
     stack = open_stack(arguments)
-    options = UpOptions(arguments.port, arguments.upgrade_database)
+    options = UpOptions(
+        arguments.port, arguments.upgrade_database, arguments.emulated,
+        approve=_approval(ui, stack.spec.name, agreed=arguments.yes),
+        allowed=frozenset(arguments.replace),
+    )  # fmt: skip
     env_command = _env_command(arguments)
     result = lifecycle.up(
         stack.target,
@@ -32,10 +39,31 @@ def up(arguments: Namespace, ui: Ui) -> int:
         paste=lambda endpoint: paste_line(endpoint, stack.shell, env_command),
     )
     stack.remember(result.uri)
-    for note in result.notes:
-        ui.note(note)
+    if result.serving:
+        for note in result.notes:
+            ui.note(note)
     ui.result("up", result, texts.up(result, ui.paint))
     return 0
+
+
+def plan(arguments: Namespace, ui: Ui) -> int:
+    """Show what `up` would change; exit code 3 when that is something."""
+    stack = open_stack(arguments)
+    options = UpOptions(emulated=arguments.emulated)
+    result = lifecycle.plan(stack.target, stack.spec.name, options, ui)
+    ui.result("plan", result, texts.plan(result, ui.paint))
+    return _PENDING if result.changes else 0
+
+
+def _approval(ui: Ui, name: str, *, agreed: bool) -> Approve:
+    """Show a plan, and go on when the user types the stack's name (or said `--yes`)."""
+
+    def approve(words: PlanWords) -> None:
+        ui.note(str(words))
+        if not agreed:
+            ui.require_typed("This changes the account above", name, "--yes")
+
+    return approve
 
 
 def _env_command(arguments: Namespace) -> str:
@@ -83,6 +111,8 @@ def down(arguments: Namespace, ui: Ui) -> int:
         what = f"This deletes for good:\n{texts.holdings(items)}"
         ui.require_typed(what, stack.spec.name, "--yes")
 
-    result = stack.down(delete_data=arguments.delete_data, confirm=confirm, progress=ui)
+    approve = _approval(ui, stack.spec.name, agreed=arguments.yes)
+    options = DownOptions(arguments.delete_data, approve)
+    result = stack.down(options, confirm=confirm, progress=ui)
     ui.result("down", result, texts.down(result))
     return 0

@@ -131,9 +131,24 @@ def _spec_commands(commands: Subparsers, common: _Parser) -> None:
 
 def _life_commands(commands: Subparsers, common: _Parser) -> None:
     add = _Adder(commands, common)
+    plan = add(
+        "plan", _lazy("life", "plan"), "show what up would change in the account; change nothing",
+        "provision plan", "provision plan --emulated", "provision plan --json",
+    )  # fmt: skip
     up = add(
         "up", _lazy("life", "up"), "bring the server up and wait until a client really works",
         "provision up", "provision up --port 5001", "provision up -f team.yaml",
+        "provision up --emulated --yes",
+    )  # fmt: skip
+    for command in (plan, up):
+        command.add_argument(
+            "--emulated", action="store_true",
+            help="target aws: in an emulated account on this machine, for nothing",
+        )  # fmt: skip
+    up.add_argument("--yes", action="store_true", help="target aws: do not ask before changes")
+    up.add_argument(
+        "--replace", action="append", default=[], choices=("database", "bucket"),
+        help="target aws: let this be replaced, with what is in it; may be given twice",
     )  # fmt: skip
     up.add_argument("--port", type=_port, metavar="N", help="listen on this port from now on")
     up.add_argument(
@@ -150,7 +165,7 @@ def _life_commands(commands: Subparsers, common: _Parser) -> None:
         "provision down", "provision down --delete-data",
     )  # fmt: skip
     down.add_argument("--delete-data", action="store_true", help="also delete runs and artifacts")
-    down.add_argument("--yes", action="store_true", help="do not ask before deleting data")
+    down.add_argument("--yes", action="store_true", help="do not ask before deleting")
 
 
 def _client_commands(commands: Subparsers, common: _Parser) -> None:

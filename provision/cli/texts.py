@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from provision.app.lifecycle import DownResult, StatusResult, UpResult
+from provision.app.lifecycle import DownResult, PlanResult, StatusResult, UpResult
 from provision.app.stacks import StackList
 from provision.model.report import Finding, Outcome, Report
 from provision.targets.base import Holding, State
@@ -52,6 +52,13 @@ def columns(rows: Iterable[Sequence[str]]) -> str:
     )
 
 
+def plan(result: PlanResult, paint: Paint) -> str:
+    """What `up` would do: the sentences to decide by first, then everything."""
+    lines = [paint("strong", f"{result.name}: {result.headline}")]
+    lines += [f"  {paint('warn', sentence)}" for sentence in result.sentences]
+    return "\n".join([*lines, *(f"  {line}" for line in result.lines)])
+
+
 def up(result: UpResult, paint: Paint) -> str:
     """What `up` prints: the address, the one line to paste, and who may log in."""
     word = "is up" if result.changed else "was up already"
@@ -62,6 +69,8 @@ def up(result: UpResult, paint: Paint) -> str:
     if result.username:
         lines.append(f"  user           {result.username}")
         lines.append(f"  password       in {result.credentials_file}")
+    if not result.serving:
+        return "\n".join([*lines, "", *result.notes])
     lines += ["", "Paste this into a shell; every MLflow client in it logs there:", ""]
     lines.append(f"  {paint('strong', result.paste)}")
     return "\n".join(lines)
@@ -81,7 +90,10 @@ def status(result: StatusResult, paint: Paint) -> str:
         rows.append(("memory", f"{amount(result.memory_bytes)} in {result.processes} processes"))
     if result.sizing:
         rows.append(("sizing", result.sizing))
-    rows.append(("disk", f"{amount(result.data_bytes)} used, {amount(result.free_bytes)} free"))
+    if result.place:
+        rows.append(("place", result.place))
+    else:
+        rows.append(("disk", f"{amount(result.data_bytes)} used, {amount(result.free_bytes)} free"))
     if result.until:
         rows.append(("until", result.until))
     rows += _server_rows(result.server)
@@ -136,7 +148,9 @@ def holdings(items: Sequence[Holding]) -> str:
 
 def down(result: DownResult) -> str:
     """What `down` prints."""
-    if result.stopped_processes:
+    if result.notes:
+        lines = [f"{result.name} is down", *result.notes]
+    elif result.stopped_processes:
         lines = [f"{result.name} is down: {result.stopped_processes} processes stopped, none left"]
     else:
         lines = [f"{result.name} was not running"]

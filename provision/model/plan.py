@@ -8,7 +8,7 @@ https://developer.hashicorp.com/terraform/internals/json-format
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -16,6 +16,7 @@ from typing import Any, Final
 from provision.errors import ProvisionError
 from provision.model.complaints import printable
 from provision.model.differences import Difference, differences, dotted
+from provision.model.resources import place
 
 
 class Action(StrEnum):
@@ -105,6 +106,12 @@ class Plan:
         outputs = _mapping(plan.get("output_changes")).items()
         changed = (name for name, change in outputs if _actions(_mapping(change)) != ("no-op",))
         return cls(changes, drift, tuple(changed))
+
+    @classmethod
+    def creating(cls, addresses: Iterable[str]) -> Plan:
+        """A plan that makes these and touches nothing else, as the events of planning tell it."""
+        places = [(address, place(address)) for address in addresses]
+        return cls(tuple(Change(a, p.type, p.name, Action.CREATE) for a, p in places))
 
     @property
     def is_empty(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from provision.model.endpoint import Endpoint
+from provision.model.plan_words import PlanWords
+
+Approve = Callable[[PlanWords], None]
+"""Shows what would be done and returns when that is agreed to; raises `RefusedError` otherwise."""
 
 
 class State(StrEnum):
@@ -22,26 +26,62 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
+def approve_all(_: PlanWords) -> None:
+    """For a caller whose call is the consent."""
+
+
 @dataclass(frozen=True)
 class UpOptions:
-    """How `up` was asked: a port instead of the spec's, leave to migrate an older database."""
+    """How `up` was asked.
+
+    A port instead of the spec's; leave to migrate an older database. In an account: the emulated
+    one instead of a real one, whom to show the plan to, and what may be replaced although it holds
+    data (`database`, `bucket`).
+    """
 
     port: int | None = None
     upgrade_database: bool = False
+    emulated: bool = False
+    approve: Approve = approve_all
+    allowed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Started:
-    """What `up` did: `changed` is False when everything ran already with these settings."""
+class DownOptions:
+    """How `down` was asked: whether the data goes too, and whom to show a plan to."""
 
-    endpoint: Endpoint
-    changed: bool
+    delete_data: bool = False
+    approve: Approve = approve_all
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What `down` did: processes that it ended, and what else there is to know."""
+
+    processes: int
     notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
+class Started:
+    """What `up` did.
+
+    `changed` is False when everything ran already with these settings, `serving` where nothing
+    answers behind the endpoint yet.
+    """
+
+    endpoint: Endpoint
+    changed: bool
+    notes: Sequence[str] = ()
+    serving: bool = True
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """A stack as seen from its own machine: bytes, counts, seconds."""
+    """A stack as seen from its own machine: bytes, counts, seconds.
+
+    `place` names the account of a stack that is not on this machine.
+    """
 
     state: State
     detail: str
@@ -52,6 +92,7 @@ class Snapshot:
     data_bytes: int
     free_bytes: int
     sizing: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +105,9 @@ class Holding:
     bytes: int
 
 
+Tell = Callable[[str], None]
+
+
 class Progress(Protocol):
     """Tells the user what is going on, without knowing where it is shown."""
 
@@ -73,6 +117,12 @@ class Progress(Protocol):
     def note(self, text: str, /) -> None:
         """Say something once."""
 
+    def board(self, lines: Callable[[], Sequence[str]], /) -> AbstractContextManager[Tell]:
+        """Show `lines` again and again while the body runs.
+
+        Where lines cannot be replaced, what is told to the value of the block is shown instead.
+        """
+
 
 class Target(Protocol):
     """A rung: something that can bring a server up and take it down again."""
@@ -80,8 +130,11 @@ class Target(Protocol):
     def up(self, options: UpOptions, progress: Progress) -> Started:
         """Bring it up and wait until it accepts requests. Safe to repeat and to interrupt."""
 
-    def down(self, progress: Progress) -> int:
-        """Stop it, keep the data; returns how many processes were stopped."""
+    def plan(self, options: UpOptions, progress: Progress) -> PlanWords | None:
+        """What `up` would change, without changing it; `None` where it would change nothing."""
+
+    def down(self, options: DownOptions, progress: Progress) -> Stopped:
+        """Stop it. What holds data stays, unless `options` say otherwise."""
 
     def endpoint(self) -> Endpoint | None:
         """How clients get in; `None` when it was never brought up."""

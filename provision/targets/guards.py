@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from provision.errors import MissingError, RefusedError
+from provision.errors import MissingError, RefusedError, UsageError
 from provision.model.layout import Layout
 from provision.model.spec import Spec
 from provision.targets.record import StackRecord
@@ -18,6 +18,14 @@ def require_mlflow(version: str) -> None:
             "MLflow is not installed in the environment that provision runs in",
             next_step="install provision with its dependencies: pip install provision-mlflow",
         )
+
+
+def nothing_to_plan(spec: Spec) -> UsageError:
+    """What `plan` answers on a rung that makes nothing in an account."""
+    return UsageError(
+        f"{spec.name} runs on this machine (target: {spec.target}), where nothing is planned",
+        next_step="provision up starts it; provision plan is for target: aws",
+    )
 
 
 def require_same_place(stored: StackRecord | None, spec: Spec, layout: Layout) -> None:

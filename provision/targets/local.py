@@ -13,10 +13,20 @@ from provision.model import sizing
 from provision.model.clients import sqlite_uri
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
+from provision.model.plan_words import PlanWords
 from provision.model.spec import Spec
 from provision.targets import boot, guards, supervision
 from provision.targets import local_settings as settings
-from provision.targets.base import Holding, Progress, Snapshot, Started, State, UpOptions
+from provision.targets.base import (
+    DownOptions,
+    Holding,
+    Progress,
+    Snapshot,
+    Started,
+    State,
+    Stopped,
+    UpOptions,
+)
 from provision.targets.record import StackRecord
 
 _LEAST_FREE_BYTES = 200 * sizing.MIB
@@ -69,18 +79,22 @@ class LocalTarget:
                 return Started(self._endpoint_of(self._stored() or plan.record), changed=False)
             return self._restart(plan, options, progress)
 
-    def down(self, progress: Progress) -> int:
+    def plan(self, _options: UpOptions, _progress: Progress) -> PlanWords | None:
+        """Nothing is planned here: `UsageError`."""
+        raise guards.nothing_to_plan(self._spec)
+
+    def down(self, _options: DownOptions, progress: Progress) -> Stopped:
         """Stop every process of the stack, orphans included; the data stays."""
         root = self._layout.root
         if not root.exists():
-            return 0
+            return Stopped(0)
         with (
             workspace.exclusive(
                 self._layout.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
             ),
             progress.step("stopping the server"),
         ):
-            return processes.stop_stack(root, supervision.STOP_PATIENCE_SECONDS)
+            return Stopped(processes.stop_stack(root, supervision.STOP_PATIENCE_SECONDS))
 
     def endpoint(self) -> Endpoint | None:
         """How clients get in; `None` before the first `up`."""

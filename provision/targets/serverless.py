@@ -11,10 +11,20 @@ from provision.adapters import processes, workspace
 from provision.model.clients import sqlite_uri
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
+from provision.model.plan_words import PlanWords
 from provision.model.spec import Spec
 from provision.server import locations
 from provision.targets import guards, supervision
-from provision.targets.base import Holding, Progress, Snapshot, Started, State, UpOptions
+from provision.targets.base import (
+    DownOptions,
+    Holding,
+    Progress,
+    Snapshot,
+    Started,
+    State,
+    Stopped,
+    UpOptions,
+)
 from provision.targets.record import StackRecord
 
 _LOCK_WAIT_SECONDS = 180.0
@@ -58,9 +68,13 @@ class ServerlessTarget:
         notes = ["the server that ran here was stopped"] if stopped else []
         return Started(self._endpoint(), changed=bool(stopped) or changed, notes=notes)
 
-    def down(self, progress: Progress) -> int:
+    def plan(self, _options: UpOptions, _progress: Progress) -> PlanWords | None:
+        """Nothing is planned here: `UsageError`."""
+        raise guards.nothing_to_plan(self._spec)
+
+    def down(self, _options: DownOptions, progress: Progress) -> Stopped:
         """Nothing runs on this rung; a server that ran here before is stopped."""
-        return self._stop(progress)
+        return Stopped(self._stop(progress))
 
     def _stop(self, progress: Progress) -> int:
         root = self._layout.root

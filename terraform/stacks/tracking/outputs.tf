@@ -8,6 +8,11 @@ output "region" {
   value       = var.region
 }
 
+output "run" {
+  description = "The stack's id, in the tag `provision:run` of every resource; null where none was given."
+  value       = var.run
+}
+
 output "server" {
   description = "The machine: its id, the address that stays, and the image that it was made from."
   value = {

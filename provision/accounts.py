@@ -1,0 +1,51 @@
+"""Ways to accounts: the user's own, and an emulated one. Part of the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from provision.emulator import client as emulator
+from provision.targets.aws_record import Access
+
+# Terraform's S3 backend asks for buckets by host name, and for more than the emulation knows.
+_EMULATED_BACKEND = {
+    "use_path_style": "true",
+    "skip_credentials_validation": "true",
+    "skip_requesting_account_id": "true",
+}
+
+
+class Accounts:
+    """What `targets.aws_record.Connect` asks for."""
+
+    def __init__(
+        self, folder: Path, python: str, environment: Mapping[str, str], region: str | None
+    ) -> None:
+        self._folder = folder
+        self._python = python
+        self._environment = environment
+        self._region = region
+
+    def real(self) -> Access:
+        """The account that the user's credentials lead to."""
+        return Access(self._environment, self._environment)
+
+    def emulated(self, *, start: bool) -> Access | None:
+        """The stack's emulated account."""
+        found = emulator.find(self._folder)
+        if found is None and start:
+            regions = [self._region] if self._region else []
+            found = emulator.start(self._folder, self._python, self._environment, regions=regions)
+        if found is None:
+            return None
+        return Access(
+            environment=found.over(self._environment),
+            fetching=found.over(self._environment, closed=False),
+            override=found.override(),
+            backend=_EMULATED_BACKEND,
+        )
+
+    def end_emulated(self) -> None:
+        """End it, with all that it holds."""
+        emulator.stop(self._folder)

@@ -1,0 +1,284 @@
+"""The AWS rung: a machine, a database and a bucket in an account, real or emulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from provision.adapters import workspace
+from provision.errors import MissingError, RefusedError
+from provision.model.endpoint import Endpoint
+from provision.model.guards import PROTECTED, Home, require_allowed, require_home
+from provision.model.layout import Layout
+from provision.model.outputs import Outputs
+from provision.model.plan_words import PlanWords, words
+from provision.model.spec import Spec
+from provision.targets.aws_opening import Opener, Opening
+from provision.targets.aws_record import AwsPaths, AwsRecord, Connect
+from provision.targets.aws_work import AwsWork
+from provision.targets.base import (
+    DownOptions,
+    Holding,
+    Progress,
+    Snapshot,
+    Started,
+    State,
+    Stopped,
+    UpOptions,
+)
+
+_LOCK_WAIT_SECONDS = 180.0
+_ALL_DATA = frozenset(PROTECTED.values())
+_NO_SERVER_YET = (
+    "the machine boots a plain Debian: this version makes the infrastructure, and does not install "
+    "the tracking server on it yet"
+)
+
+
+class AwsTarget:
+    """One stack in one account. What is known about it is on disk and in the account."""
+
+    def __init__(  # noqa: PLR0913 - the last two are passed by name
+        self,
+        spec: Spec,
+        spec_file: Path,
+        layout: Layout,
+        connect: Connect,
+        *,
+        mlflow_version: str,
+        now: Callable[[], str],
+    ) -> None:
+        self._spec = spec
+        self._spec_file = spec_file
+        self._layout = layout
+        self._paths = AwsPaths.below(layout.root)
+        self._connect = connect
+        self._opener = Opener(spec, self._paths, now)
+        self._mlflow_version = mlflow_version
+        self._now = now
+
+    # -- the commands ---------------------------------------------------------------------------
+
+    def plan(self, options: UpOptions, progress: Progress) -> PlanWords | None:
+        """What `up` would change, in words; `None` where nothing would."""
+        with self._opened(options.emulated, progress) as work:
+            planned = work.plan(
+                progress, fresh=self._is_fresh(), look_around=self._is_suspicious(work)
+            )
+            planned.file.unlink(missing_ok=True)
+        return None if planned.nothing else words(planned.plan)
+
+    def up(self, options: UpOptions, progress: Progress) -> Started:
+        """Plan, show, ask, write the intent down, apply that very plan, remember.
+
+        Raises `RefusedError` for what a guard refuses, `MissingError` for what is missing, and
+        Terraform's failures with their cause and next step. Run again, it takes up what exists.
+        """
+        if options.port is not None:
+            progress.note("--port has no effect here: the server listens on 443")
+        with self._opened(options.emulated, progress) as work:
+            fresh = self._is_fresh()
+            planned = work.plan(
+                progress, fresh=fresh, look_around=fresh or self._is_suspicious(work)
+            )
+            if not planned.nothing:
+                require_allowed(planned.plan, options.allowed)
+                options.approve(words(planned.plan))
+                self._remember(work, outputs={})
+                with work.ledger.command("up", work.run, work.where()):
+                    work.apply(planned, progress)
+            record = self._remember(work, work.outputs())
+        endpoint = self._endpoint_of(record)
+        if endpoint is None:
+            raise MissingError(
+                f"{self._spec.name} has no server although everything was applied",
+                next_step="provision plan shows what is missing; provision up makes it",
+            )
+        return Started(endpoint, changed=not planned.nothing, notes=[_NO_SERVER_YET], serving=False)
+
+    def down(self, options: DownOptions, progress: Progress) -> Stopped:
+        """Destroy everything and prove that nothing is left.
+
+        Raises `RefusedError` without `delete_data`: nothing here can be stopped and kept yet.
+        """
+        record = self._known()
+        if record is None and not self._paths.ledger.exists():
+            return Stopped(0)
+        self._require_consent(options)
+        if self._emulation_is_over(record):
+            return Stopped(0, ["the emulated account had ended already, with all that it held"])
+        with self._opened(False, progress) as work:
+            return self._destroy(work, options, progress)
+
+    def _destroy(self, work: AwsWork, options: DownOptions, progress: Progress) -> Stopped:
+        planned = work.plan_destroy(progress)
+        require_allowed(planned.plan, _ALL_DATA)
+        if not planned.nothing:
+            options.approve(words(planned.plan))
+            bucket = Outputs.from_json(work.outputs()).artifacts
+            with work.ledger.command("down", work.run, work.where()):
+                if bucket is not None:
+                    self._opener.empty(work, bucket.bucket, progress)
+                work.apply(replace(planned, removals=()), progress)
+                work.sweep(planned.removals, progress, lose_data=True)
+        with progress.step("making sure that nothing is left"):
+            left = work.left()
+        if left.removals:
+            raise RefusedError(
+                f"still there: {', '.join(map(str, left.removals))}",
+                next_step="run provision down --delete-data again: it removes what is left",
+            )
+        gone = len(planned.plan.changes) + len(planned.removals)
+        notes = [
+            f"{gone} resources destroyed; nothing that carries the tag "
+            f"provision:stack={self._spec.name} is left in account {work.me.account}, "
+            f"{work.me.region}"
+        ]
+        notes += [f"kept on purpose: {item}" for item in left.kept]
+        return Stopped(0, notes)
+
+    def _require_consent(self, options: DownOptions) -> None:
+        if not options.delete_data:
+            raise RefusedError(
+                f"down ends the machine, the database and the bucket of {self._spec.name}, with "
+                "all runs and artifacts in them; nothing was changed",
+                next_step="provision down --delete-data, which shows what goes and asks",
+            )
+
+    def endpoint(self) -> Endpoint | None:
+        """How clients get in; `None` before the first `up`."""
+        record = self._known()
+        return None if record is None else self._endpoint_of(record)
+
+    def snapshot(self) -> Snapshot:
+        """Machine and database as AWS sees them now."""
+        record = self._known()
+        endpoint = None if record is None else self._endpoint_of(record)
+        state, detail = self._state(record)
+        return Snapshot(
+            state=state, detail=detail, endpoint=endpoint, memory=0, processes=0, uptime=0.0,
+            data_bytes=0, free_bytes=0, sizing="", place=_place(record),
+        )  # fmt: skip
+
+    def logs(self) -> Mapping[str, Path]:
+        """None on this machine."""
+        return {}
+
+    def holdings(self) -> Sequence[Holding]:
+        """None on this machine: what goes in the account is shown by the plan of `down`."""
+        return []
+
+    def delete_data(self) -> None:
+        """Forget the stack, whose resources are gone."""
+        self._connect.end_emulated()
+        workspace.remove_folder(self._paths.root)
+
+    # -- what is known --------------------------------------------------------------------------
+
+    def _stored(self) -> AwsRecord | None:
+        return AwsRecord.from_json(workspace.read_json(self._paths.record))
+
+    def _known(self) -> AwsRecord | None:
+        """The record of this machine, or one made from a state that others share."""
+        stored = self._stored()
+        if stored is not None or self._spec.aws.state != "s3":
+            return stored
+        opening = self._opener.look(self._connect.real())
+        outputs = self._opener.shared_outputs(opening)
+        return None if not outputs else self._record(opening, outputs)
+
+    def _state(self, record: AwsRecord | None) -> tuple[State, str]:
+        if record is None or not record.applied_at:
+            unfinished = self._paths.ledger.exists()
+            return State.NEVER_STARTED, "a run did not finish: provision up" if unfinished else ""
+        if self._emulation_is_over(record):
+            return State.STOPPED, "the emulated account has ended, with all that it held"
+        access = self._connect.emulated(start=False) if record.emulated else self._connect.real()
+        return self._opener.seen(access, Outputs.from_json(record.outputs))
+
+    def _emulation_is_over(self, record: AwsRecord | None) -> bool:
+        if record is None or not record.emulated:
+            return False
+        return self._connect.emulated(start=False) is None
+
+    def _endpoint_of(self, record: AwsRecord) -> Endpoint | None:
+        uri = Outputs.from_json(record.outputs).tracking_uri(scheme="https")
+        return None if uri is None else Endpoint(record.name, uri, record.mlflow_version)
+
+    # -- opening --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _opened(self, emulated: bool, progress: Progress) -> Iterator[AwsWork]:
+        root = self._layout.root
+        workspace.make_folder(root.parent, 0o711, enforce=False)
+        workspace.write_ignore_file(root.parent)
+        workspace.make_folder(root)
+        workspace.make_folder(self._paths.root)
+        with workspace.exclusive(
+            self._paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
+        ):
+            stored = self._require_same_kind(emulated, progress)
+            use_emulated = emulated or (stored is not None and stored.emulated)
+            access = self._connect.emulated(start=True) if use_emulated else self._connect.real()
+            opening = self._opener.look(access)
+            here = Home(opening.me.account, opening.me.region)
+            recorded = None if stored is None else Home(stored.account, stored.region)
+            require_home(self._spec.name, here, recorded=recorded, account=self._spec.aws.account)
+            kind = " (emulated on this machine)" if use_emulated else f" as {opening.me.arn}"
+            progress.note(f"{here}{kind}")
+            yield self._opener.open(opening, progress)
+
+    def _require_same_kind(self, emulated: bool, progress: Progress) -> AwsRecord | None:
+        stored = self._stored()
+        if stored is not None and emulated and not stored.emulated and stored.applied_at:
+            raise RefusedError(
+                f"{stored.name} is up in account {stored.account}; it cannot become an emulated "
+                "one",
+                next_step="leave --emulated out, or give the emulated stack another name",
+            )
+        if self._emulation_is_over(stored):
+            progress.note("the emulated account had ended, with all that it held: it begins anew")
+            workspace.remove_folder(self._paths.terraform)
+            for path in (self._paths.record, self._paths.ledger):
+                path.unlink(missing_ok=True)
+            return replace(stored, outputs={}, applied_at="") if stored else None
+        return stored
+
+    def _is_fresh(self) -> bool:
+        stored = self._stored()
+        return stored is None or not stored.applied_at
+
+    @staticmethod
+    def _is_suspicious(work: AwsWork) -> bool:
+        """Whether a run was cut off: the account may hold what no state knows."""
+        return bool(work.ledger.read().suspicious)
+
+    def _remember(self, work: AwsWork, outputs: Mapping[str, Any]) -> AwsRecord:
+        record = self._record(Opening(work.access, work.me, work.cloud), outputs)
+        workspace.write_json(self._paths.record, record.to_json())
+        return record
+
+    def _record(self, opening: Opening, outputs: Mapping[str, Any]) -> AwsRecord:
+        stored = self._stored()
+        return AwsRecord(
+            name=self._spec.name,
+            spec_file=str(self._spec_file),
+            account=opening.me.account,
+            region=opening.me.region,
+            emulated=opening.access.override is not None,
+            state=self._spec.aws.state,
+            mlflow_version=self._mlflow_version,
+            created_at=(stored.created_at if stored else "") or self._now(),
+            applied_at=self._now() if outputs else (stored.applied_at if stored else ""),
+            outputs=outputs or (stored.outputs if stored else {}),
+        )
+
+
+def _place(record: AwsRecord | None) -> str:
+    if record is None:
+        return ""
+    kind = ", emulated on this machine" if record.emulated else ""
+    return f"account {record.account}, {record.region}{kind}"

@@ -1,0 +1,118 @@
+"""From a spec and a way to an account to everything that a command works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provision.adapters.cloud.emptying import empty_bucket
+from provision.adapters.cloud.identity import identity_of
+from provision.adapters.cloud.server import server_view
+from provision.adapters.cloud.session import Cloud
+from provision.adapters.cloud.shared_state import read_shared
+from provision.adapters.cloud.state_bucket import state_bucket
+from provision.adapters.ledger import LedgerFile
+from provision.adapters.terraform.door import Terraform
+from provision.adapters.terraform.program import find_program
+from provision.adapters.terraform.sources import lay_out
+from provision.errors import MissingError
+from provision.model.account import Identity, ServerView
+from provision.model.ledger import is_run
+from provision.model.outputs import Outputs
+from provision.model.spec import Spec
+from provision.targets.aws_record import Access, AwsPaths
+from provision.targets.aws_work import AwsWork
+from provision.targets.base import Progress, State
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A way to an account that was tried: who we are there."""
+
+    access: Access
+    me: Identity
+    cloud: Cloud
+
+
+class Opener:
+    """Opens one stack's account and Terraform's folder."""
+
+    def __init__(self, spec: Spec, paths: AwsPaths, now: Callable[[], str]) -> None:
+        self._spec = spec
+        self._paths = paths
+        self._now = now
+
+    def look(self, access: Access | None) -> Opening:
+        """Ask AWS who we are. Raises `MissingError` naming what is missing or expired."""
+        if access is None:
+            raise MissingError(
+                "the emulated account of this stack has ended",
+                next_step="provision up --emulated starts another, empty one",
+            )
+        cloud = Cloud(access.environment, self._spec.aws.region)
+        return Opening(access, identity_of(cloud), cloud)
+
+    def open(self, opening: Opening, progress: Progress) -> AwsWork:
+        """Lay the configuration out, turn Terraform to the state, know the stack's run."""
+        access = opening.access
+        program = find_program(access.environment)
+        root = lay_out(self._paths.terraform, access.override)
+        fetching = Terraform(program, root, access.fetching, on_note=progress.note)
+        for note in fetching.notes:
+            progress.note(note)
+        with progress.step("preparing Terraform"):
+            fetching.init(self._backend(opening))
+        terraform = Terraform(program, root, access.environment, on_note=progress.note)
+        ledger = LedgerFile(self._paths.ledger, self._now)
+        run = ledger.read().run or self._shared_run(opening) or ledger.run()
+        return AwsWork(self._spec, access, opening.me, opening.cloud, terraform, ledger, run)
+
+    def _backend(self, opening: Opening) -> Mapping[str, Any] | None:
+        aws = self._spec.aws
+        if aws.state != "s3":
+            return None
+        bucket = state_bucket(opening.cloud, opening.me, aws.state_name, aws.kms_key)
+        return {**bucket.backend(self._spec.name), **opening.access.backend}
+
+    def shared_outputs(self, opening: Opening) -> dict[str, Any]:
+        """The outputs in a state that others share; empty where there is none."""
+        key = f"{self._spec.name}/terraform.tfstate"
+        state = read_shared(opening.cloud, opening.me, self._spec.aws.state_name, key)
+        return dict((state or {}).get("outputs") or {})
+
+    def _shared_run(self, opening: Opening) -> str | None:
+        if self._spec.aws.state != "s3":
+            return None
+        run = (self.shared_outputs(opening).get("run") or {}).get("value")
+        return str(run) if is_run(run) else None
+
+    def empty(self, work: AwsWork, bucket: str, progress: Progress) -> None:
+        """Delete all that is in the stack's bucket: it cannot be destroyed otherwise."""
+        with progress.step(f"emptying the bucket {bucket}"):
+            gone = empty_bucket(work.cloud, bucket, work.me.account)
+        if gone:
+            progress.note(f"{gone} versions of objects deleted")
+
+    def seen(self, access: Access | None, outputs: Outputs) -> tuple[State, str]:
+        """Machine and database as AWS sees them now."""
+        if access is None or outputs.server is None or outputs.database is None:
+            return State.FAILED, "not everything is there: provision up"
+        cloud = Cloud(access.environment, self._spec.aws.region)
+        view = server_view(cloud, outputs.server.instance_id, outputs.database.identifier)
+        return _state_of(view), _detail_of(view)
+
+
+def _state_of(view: ServerView) -> State:
+    if view.machine is None or view.database is None:
+        return State.FAILED
+    if view.machine.state in ("stopped", "stopping"):
+        return State.STOPPED
+    # Nothing on the machine answers yet, so nothing can be said to run.
+    return State.STARTING
+
+
+def _detail_of(view: ServerView) -> str:
+    machine = f"machine {view.machine.state}" if view.machine else "the machine is gone"
+    database = f"database {view.database.status}" if view.database else "the database is gone"
+    return f"{machine}, {database}"

@@ -1,0 +1,113 @@
+"""What a stack in an account remembers between commands, and how its account is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+SCHEMA = "provision.aws/1"
+
+
+@dataclass(frozen=True)
+class AwsRecord:
+    """Where the stack lives and what Terraform said last about it.
+
+    `outputs` are those of `terraform output -json`; empty before the first apply and after a
+    destroy. `applied_at` is ISO 8601 in UTC, empty before.
+    """
+
+    name: str
+    spec_file: str
+    account: str
+    region: str
+    emulated: bool
+    state: str
+    mlflow_version: str
+    created_at: str
+    applied_at: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as it is stored."""
+        return {"schema": SCHEMA, **asdict(self), "outputs": dict(self.outputs)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> AwsRecord | None:
+        """The stored record; `None` where there is none, or none that this version can read."""
+        if value is None or value.get("schema") != SCHEMA:
+            return None
+        known = {item.name for item in fields(cls)}
+        try:
+            return cls(**{key: item for key, item in value.items() if key in known})
+        except TypeError:
+            return None
+
+
+@dataclass(frozen=True)
+class AwsPaths:
+    """The part of a stack's folder that belongs to its account."""
+
+    root: Path
+
+    @classmethod
+    def below(cls, stack: Path) -> AwsPaths:
+        """That of the stack in this folder."""
+        return cls(stack / "aws")
+
+    @property
+    def record(self) -> Path:
+        """`AwsRecord`."""
+        return self.root / "record.json"
+
+    @property
+    def ledger(self) -> Path:
+        """What commands were about to do."""
+        return self.root / "ledger.json"
+
+    @property
+    def terraform(self) -> Path:
+        """The configuration that Terraform works on, and a local state."""
+        return self.root / "terraform"
+
+    @property
+    def emulator(self) -> Path:
+        """The emulated account's own folder."""
+        return self.root / "emulator"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one command that changes the stack."""
+        return self.root / "lock"
+
+
+@dataclass(frozen=True)
+class Access:
+    """How an account is reached.
+
+    `environment` is for programs that talk to it; `fetching` for the one that must get a provider
+    from elsewhere. `override` changes Terraform's provider for an emulated account, and `backend`
+    the settings of a shared state there.
+    """
+
+    environment: Mapping[str, str]
+    fetching: Mapping[str, str]
+    override: str | None = None
+    backend: Mapping[str, str] = field(default_factory=dict)
+
+
+class Connect(Protocol):
+    """Ways to accounts; the real ones are there, an emulated one may have to be started."""
+
+    def real(self) -> Access:
+        """The account that the user's credentials lead to."""
+
+    def emulated(self, *, start: bool) -> Access | None:
+        """The stack's emulated account; `None` where there is none and `start` is off."""
+
+    def end_emulated(self) -> None:
+        """End the emulated account, with all that it holds."""
+
+
+Now = Callable[[], str]
