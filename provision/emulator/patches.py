@@ -224,6 +224,22 @@ def _managed_secrets_are_secret() -> None:
         return json.dumps({"username": user, "password": secrets.token_urlsafe(21)})
 
     rds.MasterUserSecret._generate_secret_string = content
+    _managed_secrets_are_made_once()
+
+
+def _managed_secrets_are_made_once() -> None:
+    """Saying again that a password is managed changes nothing; moto makes a second secret of it.
+
+    Terraform says so with the first change after a database was adopted.
+    """
+    change = rds.DBInstance.update
+
+    def updated(self: Any, **given: Any) -> Any:
+        if self.manage_master_user_password and given.get("manage_master_user_password"):
+            given.pop("manage_master_user_password")
+        return change(self, **given)
+
+    rds.DBInstance.update = updated
 
 
 def _conditional_refusals_are_not_absolute() -> None:

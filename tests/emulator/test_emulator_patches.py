@@ -293,3 +293,11 @@ def test_what_is_not_emulated_is_said_once_and_in_words(
     assert error["Error"]["Code"] == "NotImplemented"
     assert "no answer of AWS" in error["Error"].get("Message", error.get("message", ""))
     assert sum(control.met(emulated.endpoint).calls.values()) == before + 1
+
+
+def test_saying_again_that_a_secret_is_managed_makes_no_second_one(aws: Clients) -> None:
+    secrets = aws("secretsmanager")
+    name = database(aws)["DBInstanceIdentifier"]
+    before = {secret["ARN"] for secret in secrets.list_secrets()["SecretList"]}
+    aws("rds").modify_db_instance(DBInstanceIdentifier=name, ManageMasterUserPassword=True)
+    assert {secret["ARN"] for secret in secrets.list_secrets()["SecretList"]} == before
