@@ -145,6 +145,10 @@ def _up_commands(commands: Subparsers, common: _Parser) -> None:
             "--emulated", action="store_true",
             help="target aws: in an emulated account on this machine, for nothing",
         )  # fmt: skip
+    _up_flags(up)
+
+
+def _up_flags(up: _Parser) -> None:
     up.add_argument("--port", type=_port, metavar="N", help="listen on this port from now on")
     up.add_argument(
         "--upgrade-database", action="store_true",
