@@ -13,6 +13,7 @@ from provision import wiring
 from provision.app import lifecycle
 from provision.cli import texts
 from provision.cli.context import open_stack
+from provision.errors import UsageError
 from provision.model.paste import paste_line
 from provision.model.plan_words import PlanWords
 from provision.settings import python_executable, read_settings
@@ -24,12 +25,8 @@ _PENDING = 3
 
 def up(arguments: Namespace, ui: Ui) -> int:
     """Bring the server up; exit code 6 when clients cannot use it."""
-    stack = open_stack(arguments)
-    options = UpOptions(
-        arguments.port, arguments.upgrade_database, arguments.emulated,
-        approve=_approval(ui, stack.spec.name, agreed=arguments.yes),
-        allowed=frozenset(arguments.replace),
-    )  # fmt: skip
+    stack = _open_for(arguments)
+    options = _up_options(arguments, ui, stack.spec.name)
     env_command = _env_command(arguments)
     result = lifecycle.up(
         stack.target,
@@ -46,9 +43,29 @@ def up(arguments: Namespace, ui: Ui) -> int:
     return 0
 
 
+def _open_for(arguments: Namespace) -> wiring.OpenedStack:
+    stack = open_stack(arguments)
+    if arguments.emulated and stack.spec.target != "aws":
+        raise UsageError(
+            f"--emulated is for target: aws, and {stack.spec.name} has target: {stack.spec.target}",
+            next_step="leave it out, or set target: aws in the spec",
+        )
+    return stack
+
+
+def _up_options(arguments: Namespace, ui: Ui, name: str) -> UpOptions:
+    return UpOptions(
+        arguments.port,
+        arguments.upgrade_database,
+        arguments.emulated,
+        approve=_approval(ui, name, agreed=arguments.yes),
+        allowed=frozenset(arguments.replace),
+    )
+
+
 def plan(arguments: Namespace, ui: Ui) -> int:
     """Show what `up` would change; exit code 3 when that is something."""
-    stack = open_stack(arguments)
+    stack = _open_for(arguments)
     options = UpOptions(emulated=arguments.emulated)
     result = lifecycle.plan(stack.target, stack.spec.name, options, ui)
     ui.result("plan", result, texts.plan(result, ui.paint))

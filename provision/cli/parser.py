@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = _common()
-    for add in (_spec_commands, _life_commands, _client_commands, _other_commands):
+    for add in (_spec_commands, _up_commands, _life_commands, _client_commands, _other_commands):
         add(commands, common)
     return parser
 
@@ -129,7 +129,7 @@ def _spec_commands(commands: Subparsers, common: _Parser) -> None:
     )  # fmt: skip
 
 
-def _life_commands(commands: Subparsers, common: _Parser) -> None:
+def _up_commands(commands: Subparsers, common: _Parser) -> None:
     add = _Adder(commands, common)
     plan = add(
         "plan", _lazy("life", "plan"), "show what up would change in the account; change nothing",
@@ -145,16 +145,24 @@ def _life_commands(commands: Subparsers, common: _Parser) -> None:
             "--emulated", action="store_true",
             help="target aws: in an emulated account on this machine, for nothing",
         )  # fmt: skip
-    up.add_argument("--yes", action="store_true", help="target aws: do not ask before changes")
-    up.add_argument(
-        "--replace", action="append", default=[], choices=("database", "bucket"),
-        help="target aws: let this be replaced, with what is in it; may be given twice",
-    )  # fmt: skip
+    _up_flags(up)
+
+
+def _up_flags(up: _Parser) -> None:
     up.add_argument("--port", type=_port, metavar="N", help="listen on this port from now on")
     up.add_argument(
         "--upgrade-database", action="store_true",
         help="back an older MLflow's database up, then migrate it",
     )  # fmt: skip
+    up.add_argument("--yes", action="store_true", help="target aws: do not ask before changes")
+    up.add_argument(
+        "--replace", action="append", default=[], choices=("database", "bucket"),
+        help="target aws: let this be replaced, with what is in it; may be given twice",
+    )  # fmt: skip
+
+
+def _life_commands(commands: Subparsers, common: _Parser) -> None:
+    add = _Adder(commands, common)
     add(
         "status", _lazy("life", "status"), "show state, address, size and what is in it",
         "provision status", "provision status --json",

@@ -175,6 +175,10 @@ def start(  # noqa: PLR0913 - the last three are passed by name
                 break
             raise _failed(process, folder)
         time.sleep(_POLL_SECONDS)
+    if found.pid != process.pid:
+        # It still hopes for the folder, and would take it as soon as the other one ends.
+        process.kill()
+        process.wait()
     return found
 
 

@@ -26,7 +26,7 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.moto_server import werkzeug_app
 from moto.rds import models as rds
 from moto.s3 import models as s3
-from moto.ssm.models import Parameter, ParameterDict
+from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 
 from provision.emulator.budgets import close_gaps_of_budgets
 
@@ -44,6 +44,7 @@ def close_gaps() -> None:
     _closed.append(True)
     for close in (
         _unknown_services_are_refused, _managed_policies_are_there, _debian_publishes_images,
+        _public_parameters_are_not_the_accounts,
         _rules_between_groups_are_described, _parts_go_with_their_whole,
         _groups_of_the_interface_are_the_machines, _parameters_tell_their_source,
         _databases_are_told_apart, _managed_secrets_are_secret,
@@ -111,6 +112,17 @@ def _debian_publishes_images() -> None:
 
     AmiBackend._load_amis = loaded
     ParameterDict._check_loading_status = looked
+
+
+def _public_parameters_are_not_the_accounts() -> None:
+    """AWS lists public parameters below their path only, never among the account's own."""
+    original = SimpleSystemManagerBackend.describe_parameters
+
+    def described(self: Any, *arguments: Any, **given: Any) -> Any:
+        found = original(self, *arguments, **given)
+        return [p for p in found if not p.name.startswith("/aws/service/")]
+
+    SimpleSystemManagerBackend.describe_parameters = described
 
 
 def _debian(backend: Any, number: int) -> Any:
@@ -212,6 +224,22 @@ def _managed_secrets_are_secret() -> None:
         return json.dumps({"username": user, "password": secrets.token_urlsafe(21)})
 
     rds.MasterUserSecret._generate_secret_string = content
+    _managed_secrets_are_made_once()
+
+
+def _managed_secrets_are_made_once() -> None:
+    """Saying again that a password is managed changes nothing; moto makes a second secret of it.
+
+    Terraform says so with the first change after a database was adopted.
+    """
+    change = rds.DBInstance.update
+
+    def updated(self: Any, **given: Any) -> Any:
+        if self.manage_master_user_password and given.get("manage_master_user_password"):
+            given.pop("manage_master_user_password")
+        return change(self, **given)
+
+    rds.DBInstance.update = updated
 
 
 def _conditional_refusals_are_not_absolute() -> None:

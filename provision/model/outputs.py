@@ -54,8 +54,12 @@ class AlarmsOutput:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Every output, or None for one that is not there. After a destroy there is none again."""
+    """Every output, or None for one that is not there. After a destroy there is none again.
 
+    `run` is the stack's id, in the tag `provision:run` of everything that it has.
+    """
+
+    run: str | None = None
     account_id: str | None = None
     region: str | None = None
     server: ServerOutput | None = None
@@ -74,6 +78,7 @@ class Outputs:
             raise _strange("they are not a JSON object")
         values = {name: _value(name, entry) for name, entry in document.items()}
         return cls(
+            run=_text(values, "run"),
             account_id=_text(values, "account_id"),
             region=_text(values, "region"),
             server=_server(values),

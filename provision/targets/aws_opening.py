@@ -84,8 +84,8 @@ class Opener:
     def _shared_run(self, opening: Opening) -> str | None:
         if self._spec.aws.state != "s3":
             return None
-        run = (self.shared_outputs(opening).get("run") or {}).get("value")
-        return str(run) if is_run(run) else None
+        run = Outputs.from_json(self.shared_outputs(opening)).run
+        return run if is_run(run) else None
 
     def empty(self, work: AwsWork, bucket: str, progress: Progress) -> None:
         """Delete all that is in the stack's bucket: it cannot be destroyed otherwise."""

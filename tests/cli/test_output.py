@@ -23,8 +23,8 @@ from tests.conftest import Cli
 EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
-    "init", "validate", "schema", "up", "status", "list", "down", "check", "env", "open", "logs",
-    "emulate", "version", "completion",
+    "init", "validate", "schema", "plan", "up", "status", "list", "down", "check", "env", "open",
+    "logs", "emulate", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -52,7 +52,9 @@ CASES: dict[str, tuple[str | None, str]] = {
     "open-never-started": (GOOD, "open --print"),
     "logs-never-started": (GOOD, "logs"),
     "down-never-started": (GOOD, "down"),
-    "up-another-target-json": (GOOD + "target: aws\n", "up --json"),
+    "up-another-target-json": (GOOD + "target: compose\n", "up --json"),
+    "plan-local": (GOOD, "plan"),
+    "up-emulated-local": (GOOD, "up --emulated"),
     "usage-no-command": (None, ""),
     "usage-unknown-flag": (None, "up --bogus"),
     "usage-unknown-flag-json": (None, "up --bogus --json"),

@@ -86,7 +86,12 @@ def on_free_port(reader: Cli, command: str) -> str:
     return f"{command} --force && sed -i 's/^  port: .*/  port: {port}/' provision.yaml"
 
 
-CONSOLE_PAGES = [page for page in PAGES if any(b.language == "console" for b in blocks_of(page))]
+ACCOUNT_PAGE = "aws.md"  # its commands need Terraform: tests/terraform runs them
+CONSOLE_PAGES = [
+    page
+    for page in PAGES
+    if page.name != ACCOUNT_PAGE and any(b.language == "console" for b in blocks_of(page))
+]
 
 
 def typed_on(page: Path) -> list[str]:

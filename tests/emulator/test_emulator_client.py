@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -175,6 +176,20 @@ def test_two_that_start_at_once_share_one(folder: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         one, two = pool.map(lambda _: start(folder), range(2))
     assert one == two == client.find(folder)
+    assert serving(folder) == [one.pid]
+    client.stop(folder)
+    assert serving(folder) == []
+
+
+def serving(folder: Path) -> list[int]:
+    """All processes that serve this folder, or would like to."""
+    return [process.pid for process in psutil.process_iter() if str(folder) in _arguments(process)]
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return list(process.cmdline())
+    return []
 
 
 def test_a_folder_has_one_account_only(folder: Path) -> None:

@@ -100,6 +100,15 @@ def test_an_images_parameter_is_found_below_its_path(aws: Clients) -> None:
     assert [p["Name"] for p in found["Parameters"]] == [DEBIAN]
 
 
+def test_public_parameters_are_not_among_the_accounts_own(aws: Clients) -> None:
+    ssm, own = aws("ssm"), unique("own")
+    ssm.put_parameter(Name=own, Value="1", Type="String")
+    assert image(aws).startswith("ami-")
+    listed = {p["Name"] for p in ssm.describe_parameters()["Parameters"]}
+    assert own in listed
+    assert not [name for name in listed if name.startswith("/aws/")]
+
+
 def test_aws_own_policies_can_be_attached(aws: Clients) -> None:
     iam, role = aws("iam"), unique("role")
     iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
@@ -284,3 +293,11 @@ def test_what_is_not_emulated_is_said_once_and_in_words(
     assert error["Error"]["Code"] == "NotImplemented"
     assert "no answer of AWS" in error["Error"].get("Message", error.get("message", ""))
     assert sum(control.met(emulated.endpoint).calls.values()) == before + 1
+
+
+def test_saying_again_that_a_secret_is_managed_makes_no_second_one(aws: Clients) -> None:
+    secrets = aws("secretsmanager")
+    name = database(aws)["DBInstanceIdentifier"]
+    before = {secret["ARN"] for secret in secrets.list_secrets()["SecretList"]}
+    aws("rds").modify_db_instance(DBInstanceIdentifier=name, ManageMasterUserPassword=True)
+    assert {secret["ARN"] for secret in secrets.list_secrets()["SecretList"]} == before

@@ -10,28 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from moto.rds import models as rds
-
 from provision.adapters.cloud.listing import leftovers
 from provision.adapters.cloud.session import Cloud
 from provision.model.leftovers import Names, Sorted, sort_out
 from tests.terraform.emulation import ACCOUNT, EmulatedAws
 from tests.terraform.program import REGION, Workspace, environment
 
-# RDS makes the managed secret once; moto makes another one, and leaves the first behind, each time
-# that a change says again that it is managed, as the first change after an adoption does.
-_change = rds.DBInstance.update
 RUN = "20270131-9f86d081884c"
 _LONGEST = 300.0
-
-
-def _changed(self: Any, **given: Any) -> Any:
-    if self.manage_master_user_password and given.get("manage_master_user_password"):
-        given.pop("manage_master_user_password")
-    return _change(self, **given)
-
-
-rds.DBInstance.update = _changed
 
 
 def values(stack: str, **more: Any) -> dict[str, Any]:

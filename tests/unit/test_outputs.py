@@ -65,7 +65,8 @@ def test_nothing_is_a_state_of_its_own() -> None:
     assert Outputs.from_json({}).tracking_uri() is None
 
 
-@pytest.mark.parametrize("missing", list(declared()))
+# The run's id is null where none was given, so its absence says nothing.
+@pytest.mark.parametrize("missing", sorted(declared().keys() - {"run"}))
 def test_a_part_is_not_the_whole(missing: str) -> None:
     rest = {name: value for name, value in document("outputs").items() if name != missing}
     assert Outputs.from_json(rest).stage is Stage.PARTLY
