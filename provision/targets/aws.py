@@ -82,7 +82,10 @@ class AwsTarget:
         with self._opened(options.emulated, progress) as work:
             fresh = self._is_fresh()
             planned = work.plan(
-                progress, fresh=fresh, look_around=fresh or self._is_suspicious(work)
+                progress,
+                fresh=fresh,
+                look_around=fresh or self._is_suspicious(work),
+                allowed=options.allowed,
             )
             if not planned.nothing:
                 require_allowed(planned.plan, options.allowed)

@@ -154,6 +154,16 @@ class Terraform:
         self._require(done, "store the state")
         self.files.keep_copy()
 
+    def keep(self, address: str) -> None:
+        """Take the mark of a cut-off creation from a resource: it is not made anew because of it.
+
+        The next plan compares it with the configuration, as any other (`terraform untaint`).
+        """
+        doing = f"keep {address}"
+        done = self._work.quietly(lambda commands: commands.cmd("untaint", address), doing)
+        self._require(done, doing)
+        self.files.keep_copy()
+
     def lock(self) -> LockInfo | None:
         """Who holds the lock of a local state, or held it when he was killed."""
         return locks.local_lock(self.root)
