@@ -64,11 +64,11 @@ class Terraform:
         Does nothing when nothing has changed since the last time. Raises `RefusedError` when the
         state would be left behind in another place than `backend` says.
         """
-        initialising.turn_to(self.root, backend)
+        options = {"reconfigure": FLAG} if initialising.turn_to(self.root, backend) else {}
         stamp = initialising.stamp(self.root, self._program.version)
         if initialising.is_done(self.root, stamp):
             return
-        done = self._work.quietly(lambda commands: commands.init(), "prepare its folder")
+        done = self._work.quietly(lambda commands: commands.init(**options), "prepare its folder")
         self._require(done, "prepare its folder")
         initialising.mark_done(self.root, stamp)
 
