@@ -178,6 +178,8 @@ class AwsTarget:
         """Forget the stack, whose resources are gone."""
         self._connect.end_emulated()
         workspace.remove_folder(self._paths.root)
+        # It may hold what the same name has on this machine.
+        workspace.remove_empty_folder(self._layout.root)
 
     # -- what is known --------------------------------------------------------------------------
 
@@ -201,7 +203,13 @@ class AwsTarget:
             return State.STOPPED, "the emulated account has ended, with all that it held"
         own = record.owns_account
         access = self._connect.emulated(start=False) if own else self._connect.real()
-        return self._opener.seen(access, Outputs.from_json(record.outputs))
+        state, detail = self._opener.seen(access, Outputs.from_json(record.outputs))
+        if state is State.FAILED and self._opener.is_ended_elsewhere(access):
+            return State.STOPPED, (
+                "taken down from another place; provision down --delete-data clears what is kept "
+                "of it here"
+            )
+        return state, detail
 
     def _emulation_is_over(self, record: AwsRecord | None) -> bool:
         if record is None or not record.owns_account:
