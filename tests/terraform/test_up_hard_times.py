@@ -1,0 +1,150 @@
+"""A stack on its worst days: interrupted, signed out, killed, without capacity; then up, and gone.
+
+One stack lives through all of it, in the order of this file: every `up` goes on where the one
+before was cut off, and what is left in the end is an account as empty as before.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from provision.emulator import control
+from provision.emulator.faults import Fault
+from tests.terraform.emulation import EmulatedAws
+from tests.terraform.inventory import instances, inventory
+from tests.terraform.laptop import Command, Laptop, Said, laptop, ours
+from tests.terraform.program import REGION, needs_terraform
+
+pytestmark = [needs_terraform, pytest.mark.slow, pytest.mark.xdist_group("up-hard-times")]
+STACK = "stormy"
+# The emulation's own authority: choosing another one costs the provider 80 more seconds of sleep.
+SPEC = f"""\
+name: {STACK}
+target: aws
+aws:
+  region: {REGION}
+  ingress: ["203.0.113.0/24"]
+  settings:
+    database_ca: rds-ca-default
+"""
+
+
+@dataclass
+class Stormy:
+    """The stack's laptop, its account, and what was in the account before."""
+
+    laptop: Laptop
+    aws: EmulatedAws
+    before: set[str]
+
+    @property
+    def networks(self) -> set[str]:
+        return {vpc["VpcId"] for vpc in ours(self.aws, STACK, "describe_vpcs", "Vpcs")}
+
+    @property
+    def state(self) -> str:
+        return (self.root / "terraform.tfstate").read_text(encoding="utf-8")
+
+    @property
+    def root(self) -> Path:
+        return self.laptop.aws_folder(STACK) / "terraform/stacks/tracking"
+
+    @property
+    def is_locked(self) -> bool:
+        return (self.root / ".terraform.tfstate.lock.info").exists()
+
+
+@pytest.fixture(scope="module")
+def stormy(aws: EmulatedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stormy]:
+    before = inventory(aws)
+    yield Stormy(laptop(tmp_path_factory.mktemp(STACK), aws, SPEC), aws, before)
+    control.set_faults(aws.endpoint, [])
+
+
+def _cut_off(stormy: Stormy, act: Callable[[Command], None]) -> Said:
+    """Act while `up` makes the network, of which AWS has made more than the state knows."""
+    known = stormy.networks
+    with stormy.laptop.at_work("up", "--yes") as up:
+        up.when(lambda: stormy.networks - known, "there was a new network")
+        act(up)
+        return up.end()
+
+
+def test_ctrl_c_stops_in_order_and_says_what_is_left(stormy: Stormy) -> None:
+    up = _cut_off(stormy, Command.interrupt)
+    assert up.code == 130
+    assert up.document["error"]["kind"] == "UserInterruptError"
+    assert "done and recorded in the state" in up.message
+    assert "not finished: " in up.message and "aws_vpc" in up.message
+    assert "provision down" in up.next_step
+    assert not stormy.is_locked
+    (network,) = stormy.networks
+    assert network in stormy.state, "it is forgotten"
+
+
+def test_ctrl_c_twice_is_as_safe(stormy: Stormy) -> None:
+    def twice(up: Command) -> None:
+        up.interrupt()
+        up.interrupt()
+
+    up = _cut_off(stormy, twice)
+    assert up.code == 130
+    assert "done and recorded in the state" in up.message
+    assert not stormy.is_locked
+    (network,) = stormy.networks
+    assert network in stormy.state
+
+
+def test_credentials_that_expire_meanwhile_are_named(stormy: Stormy) -> None:
+    def expire(_: Command) -> None:
+        control.set_faults(stormy.aws.endpoint, [Fault("expired")])
+
+    up = _cut_off(stormy, expire)
+    control.set_faults(stormy.aws.endpoint, [])
+    assert up.code == 5, "as for every fault of the credentials"
+    assert "expired" in up.message
+    assert "sign in again" in up.next_step
+    assert not stormy.is_locked
+
+
+def test_what_a_kill_left_is_adopted_and_no_capacity_is_named(stormy: Stormy) -> None:
+    killed = _cut_off(stormy, Command.kill)
+    assert killed.code == -signal.SIGKILL
+    left = stormy.networks
+    assert any(name not in stormy.state for name in left), (
+        "the kill came too late to prove anything"
+    )
+
+    # Neither a machine nor a database: everything else is made, and the end comes soon.
+    control.set_faults(stormy.aws.endpoint, [Fault("capacity")])
+    up = stormy.laptop.say("up", "--yes")
+    control.set_faults(stormy.aws.endpoint, [])
+    assert up.code == 1
+    assert "AWS has no capacity for this size" in up.message
+    assert "wait some minutes" in up.next_step
+    assert not stormy.is_locked and not instances(stormy.aws)
+    assert stormy.networks == left, "a second network was made"
+
+
+def test_in_the_end_it_is_up_and_nothing_is_double(stormy: Stormy) -> None:
+    up = stormy.laptop.say("up", "--yes")
+    assert up.code == 0, up.err
+    (machine,) = instances(stormy.aws).values()
+    (address,) = ours(stormy.aws, STACK, "describe_addresses", "Addresses")
+    assert up.document["uri"] == f"https://{address['PublicIp']}"
+    assert address["InstanceId"] == machine["InstanceId"]
+    assert len(stormy.networks) == 1
+    plan = stormy.laptop.say("plan")
+    assert (plan.code, plan.document["changes"]) == (0, False)
+
+
+def test_it_goes_without_a_trace(stormy: Stormy) -> None:
+    down = stormy.laptop.say("down", "--delete-data", "--yes")
+    assert down.code == 0, down.err
+    assert inventory(stormy.aws) == stormy.before
+    assert not (stormy.laptop.folder / ".provision" / STACK).exists()
