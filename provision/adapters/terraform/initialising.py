@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from provision._version import __version__
-from provision.adapters.terraform.files import read_object, write_private, write_private_json
+from provision.adapters.terraform.files import (
+    PRIVATE_FILE,
+    read_object,
+    write_private,
+    write_private_json,
+)
 from provision.errors import RefusedError
 
 BACKEND_FILE = "provision_backend.tf.json"
 _POINTER = ".terraform/terraform.tfstate"
+_LOCK = ".terraform.lock.hcl"
 _STAMP = ".terraform/provision-initialised"
 
 
@@ -70,7 +77,7 @@ def stamp(root: Path, version: str) -> str:
 
 def is_done(root: Path, wanted: str) -> bool:
     """Whether `init` was done for this stamp, and the providers are still where it put them."""
-    lock, folder = root / ".terraform.lock.hcl", root / ".terraform/providers"
+    lock, folder = root / _LOCK, root / ".terraform/providers"
     try:
         same = (root / _STAMP).read_text(encoding="ascii") == wanted
         locked = lock.read_text(encoding="utf-8") if folder.exists() else ""
@@ -82,4 +89,6 @@ def is_done(root: Path, wanted: str) -> bool:
 
 def mark_done(root: Path, done: str) -> None:
     """Remember that `init` was done for this stamp."""
+    with contextlib.suppress(FileNotFoundError):  # there is none where no provider is used
+        (root / _LOCK).chmod(PRIVATE_FILE)  # Terraform opens this one to all, whatever the umask
     write_private(root / _STAMP, done.encode("ascii"))
