@@ -1,0 +1,216 @@
+"""The whole road of a stack in an account, by the command itself, from two laptops.
+
+Ana makes the stack, whose state is shared; Ben, who has the spec and nothing else, uses it and ends
+it. One stack lives through the tests of this file, in their order.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.terraform.emulation import ACCOUNT, EmulatedAws
+from tests.terraform.inventory import instances, inventory
+from tests.terraform.laptop import Laptop, Said, laptop, ours, session_of
+from tests.terraform.program import REGION, needs_terraform
+from tests.terraform.spy import PLAN, Spy, everything_in, open_to_others
+
+pytestmark = [needs_terraform, pytest.mark.slow, pytest.mark.xdist_group("up-road")]
+STACK = "calm"
+STATES = f"provision-{STACK}-team-state-{ACCOUNT}-{REGION}"
+# The emulation's own authority: choosing another one costs the provider 80 more seconds of sleep.
+SPEC = f"""\
+name: {STACK}
+target: aws
+aws:
+  region: {REGION}
+  ingress: ["203.0.113.0/24"]
+  state: s3
+  state_name: {STACK}-team
+  settings:
+    database_ca: rds-ca-default
+"""
+
+
+@dataclass
+class Road:
+    """Both laptops, their folder, what was in the account before, and what the first steps said."""
+
+    aws: EmulatedAws
+    folder: Path
+    ana: Laptop
+    ben: Laptop
+    spy: Spy
+    before: set[str]
+    planned: Said
+    after_plan: set[str]
+    up: Said
+    secrets: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def road(aws: EmulatedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    folder = tmp_path_factory.mktemp(STACK)
+    before = inventory(aws)
+    keys = {name: session_of(aws, ACCOUNT, name) for name in ("ana", "ben")}
+    ana, ben = (laptop(folder / name, aws, SPEC, **keys[name]) for name in keys)
+    (folder / "caught").mkdir()
+    with Spy(folder, folder / "caught").at_work() as spy:
+        planned = ana.say("plan")
+        after_plan = inventory(aws)
+        up = ana.say("up", "--yes")
+        secrets = {f"{name}'s {key}": value for name in keys for key, value in keys[name].items()}
+        yield Road(aws, folder, ana, ben, spy, before, planned, after_plan, up, secrets)
+
+
+def test_the_first_plan_says_what_would_be_made_and_makes_nothing(road: Road) -> None:
+    assert road.planned.code == 3, road.planned.err
+    document = road.planned.document
+    assert (document["schema"], document["changes"]) == ("provision.plan/1", True)
+    assert {line.split()[0] for line in document["lines"]} == {"create"}
+    assert any("machine" in line for line in document["lines"])
+    assert road.after_plan - road.before == {f"s3 Buckets {STATES}"}
+
+
+def test_up_makes_it(road: Road) -> None:
+    assert road.up.code == 0, road.up.err
+    document = road.up.document
+    (address,) = ours(road.aws, STACK, "describe_addresses", "Addresses")
+    assert document["schema"] == "provision.up/1"
+    assert document["uri"] == f"https://{address['PublicIp']}"
+    assert (document["changed"], document["serving"]) == (True, False)
+    assert list(instances(road.aws)) == [address["InstanceId"]]
+
+
+def test_the_second_plan_is_empty(road: Road) -> None:
+    plan = road.ana.say("plan")
+    assert plan.code == 0, plan.err
+    assert (plan.document["changes"], plan.document["lines"]) == (False, [])
+
+
+def test_a_second_laptop_sees_the_same_stack(road: Road) -> None:
+    first, second = road.ana.say("status"), road.ben.say("status")
+    assert (first.code, second.code) == (0, 0), second.err
+    assert first.document == second.document
+    assert first.document["schema"] == "provision.status/1"
+    assert first.document["detail"] == "machine running, database available"
+    assert ACCOUNT in first.document["place"] and "emulated" in first.document["place"]
+    lines = road.ben.ok("env", "--format", "bash")
+    assert f"export MLFLOW_TRACKING_URI='{road.up.document['uri']}'" in lines
+    assert lines == road.ana.ok("env", "--format", "bash")
+
+
+def test_a_change_that_would_replace_the_database_is_refused(road: Road) -> None:
+    there = inventory(road.aws)
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-44cd-96ef-1234567890ab"
+    road.ana.spec(f"{SPEC}  kms_key: {key}\n")
+    up = road.ana.say("up", "--yes")
+    road.ana.spec(SPEC)
+    assert (up.code, up.document["error"]["kind"]) == (4, "RefusedError"), up.err
+    assert "the database would be replaced: all experiments" in up.message
+    assert "add --replace database" in up.next_step
+    assert inventory(road.aws) == there
+
+
+def test_another_account_or_region_than_the_stacks_own_is_refused(road: Road) -> None:
+    there = inventory(road.aws)
+    own = dict(road.ana.environment)
+    road.ana.environment |= session_of(road.aws, "222222222222", "eve")
+    elsewhere = [road.ana.say(*words) for words in (["up", "--yes"], ["down", "--delete-data"])]
+    road.ana.environment = own
+    for said in elsewhere:
+        assert said.code == 4, said.err
+        assert f"made in account {ACCOUNT}" in said.message and "222222222222" in said.message
+
+    road.ana.spec(SPEC.replace(f"region: {REGION}", "region: eu-central-1"))
+    moved = road.ana.say("up", "--yes")
+    road.ana.spec(f'{SPEC}  account: "222222222222"\n')
+    other = road.ana.say("plan")
+    road.ana.spec(SPEC)
+    assert (moved.code, other.code) == (4, 4)
+    assert "is now asked for in eu-central-1" in moved.message
+    assert "belongs to account 222222222222, as aws.account in the spec says" in other.message
+    assert inventory(road.aws) == there
+
+
+def test_a_stack_of_this_name_that_was_made_elsewhere_is_left_alone(road: Road) -> None:
+    there = inventory(road.aws)
+    spec = SPEC.replace(f"  state: s3\n  state_name: {STACK}-team\n", "")
+    eve = laptop(road.folder / "eve", road.aws, spec)
+    up = eve.say("up", "--yes")
+    assert up.code == 4, up.err
+    assert "that was not made from here" in up.message
+    assert "give this stack another name" in up.next_step
+    assert inventory(road.aws) == there
+
+
+def test_no_secret_is_anywhere_and_every_file_is_private(road: Road) -> None:
+    arn = road.aws.client("rds").describe_db_instances()["DBInstances"][0]["MasterUserSecret"]
+    secret = road.aws.client("secretsmanager").get_secret_value(SecretId=arn["SecretArn"])
+    password = json.loads(secret["SecretString"])["password"]
+    (machine,) = instances(road.aws)
+    sent = road.aws.client("ec2").describe_instance_attribute(
+        InstanceId=machine, Attribute="userData"
+    )
+    held = dict(everything_in(road.folder))
+    assert any(PLAN in name and name.endswith("!tfplan") for name in held), "no plan was caught"
+    assert any(name.endswith("provision.tfvars.json") for name in held)
+    state = road.aws.client("s3").get_object(Bucket=STATES, Key=f"{STACK}/terraform.tfstate")
+    held |= {
+        "state": state["Body"].read(),
+        "user data": base64.b64decode(sent["UserData"]["Value"]),
+        "argument lists": b"\n".join(road.spy.arguments),
+    }
+    assert b"terraform" in held["argument lists"] and arn["SecretArn"].encode() in held["state"]
+    secrets = {k: v for k, v in road.secrets.items() if "ACCESS_KEY_ID" not in k}
+    for what, value in {"password": password, **secrets}.items():
+        assert len(value) > 6
+        forms = {value.encode(), json.dumps(value)[1:-1].encode()}
+        places = [name for name, content in held.items() if any(form in content for form in forms)]
+        assert not places, f"{what} is in {places}"
+    assert not open_to_others(road.ana.aws_folder(STACK))
+
+
+def test_down_without_a_word_about_the_data_is_refused(road: Road) -> None:
+    there = inventory(road.aws)
+    down = road.ana.say("down", "--yes")
+    assert (down.code, down.document["error"]["kind"]) == (4, "RefusedError"), down.err
+    assert "provision down --delete-data" in down.next_step
+    assert inventory(road.aws) == there
+
+
+def test_the_second_laptop_ends_it_and_nothing_is_left(road: Road) -> None:
+    _work_with_the_bucket(road.aws)
+    down = road.ben.say("down", "--delete-data", "--yes")
+    assert down.code == 0, down.err
+    assert down.document["schema"] == "provision.down/1"
+    assert any("is left in account" in note for note in down.document["notes"])
+    assert inventory(road.aws) == road.after_plan
+    assert not (road.ben.folder / ".provision" / STACK).exists()
+
+
+def test_the_first_laptop_learns_of_it(road: Road) -> None:
+    status = road.ana.say("status")
+    assert status.code == 0, status.err
+    assert status.document["state"] == "stopped"
+    assert "from another place" in status.document["detail"]
+    down = road.ana.say("down", "--delete-data", "--yes")
+    assert down.code == 0, down.err
+    assert not (road.ana.folder / ".provision" / STACK).exists()
+
+
+def _work_with_the_bucket(aws: EmulatedAws) -> None:
+    """Objects, an older version, a delete marker, and an upload that was never finished."""
+    bucket = f"provision-{STACK}-{ACCOUNT}-{REGION}"
+    s3 = aws.client("s3")
+    for key, body in (("1/model.pkl", b"first"), ("1/model.pkl", b"second"), ("2/plot.png", b"p")):
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    s3.delete_object(Bucket=bucket, Key="2/plot.png")
+    s3.create_multipart_upload(Bucket=bucket, Key="3/huge.bin")
+    listed = s3.list_object_versions(Bucket=bucket)
+    assert (len(listed["Versions"]), len(listed["DeleteMarkers"])) == (3, 1)
