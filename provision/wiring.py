@@ -154,11 +154,10 @@ def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) ->
 
 def _require_no_account(layout: Layout) -> None:
     """Raise `RefusedError` where the stack is up in an account, and would be forgotten there."""
-    value = workspace.read_json(AwsPaths.below(layout.root).record)
-    record = AwsRecord.from_json(value)
-    if record is not None and record.applied_at:
+    record = _in_account(layout.root)
+    if record is not None:
         raise RefusedError(
-            f"{record.name} is up in account {record.account}, {record.region}, and costs money "
+            f"{record.name} is in account {record.account}, {record.region}, and costs money "
             "there; the spec now says another target",
             next_step="set target: aws and provision down --delete-data first, or give the stack "
             "on this machine another name",
@@ -176,11 +175,13 @@ def list_stacks(settings: Settings) -> stacks.StackList:
 
 
 def is_running(root: Path) -> bool:
-    """Whether a stack's supervisor lives, or it is up in an account."""
-    record = AwsRecord.from_json(workspace.read_json(AwsPaths.below(root).record))
-    if record is not None and record.applied_at:
-        return True
-    return processes.supervisor_of(root) is not None
+    """Whether a stack's supervisor lives, or something of it is in an account."""
+    return _in_account(root) is not None or processes.supervisor_of(root) is not None
+
+
+def _in_account(root: Path) -> AwsRecord | None:
+    # Written before the first call and gone after the last: also a run that failed left something.
+    return AwsRecord.from_json(workspace.read_json(AwsPaths.below(root).record))
 
 
 @contextmanager

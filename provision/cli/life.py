@@ -78,7 +78,8 @@ def _approval(ui: Ui, name: str, *, agreed: bool) -> Approve:
     def approve(words: PlanWords) -> None:
         ui.note(str(words))
         if not agreed:
-            ui.require_typed("This changes the account above", name, "--yes")
+            what = str(words) if ui.quiet else "This changes the account above"
+            ui.require_typed(what, name, "--yes")
 
     return approve
 
