@@ -154,6 +154,12 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def remove_empty_folder(path: Path) -> None:
+    """Delete a folder in which nothing is left; any other stays as it is."""
+    with contextlib.suppress(OSError):
+        path.rmdir()
+
+
 @contextlib.contextmanager
 def exclusive(lock: Path, *, wait_seconds: float, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Hold `lock` while the body runs; wait for another holder, and say who it is.

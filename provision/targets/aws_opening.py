@@ -81,6 +81,12 @@ class Opener:
         state = read_shared(opening.cloud, opening.me, self._spec.aws.state_name, key)
         return dict((state or {}).get("outputs") or {})
 
+    def is_ended_elsewhere(self, access: Access | None) -> bool:
+        """Whether a state that others share holds nothing any more."""
+        if self._spec.aws.state != "s3" or access is None:
+            return False
+        return not self.shared_outputs(self.look(access))
+
     def _shared_run(self, opening: Opening) -> str | None:
         if self._spec.aws.state != "s3":
             return None

@@ -19,11 +19,14 @@ from provision.adapters.terraform.sources import write_adoption
 from provision.adapters.terraform.watch import Watch
 from provision.errors import RefusedError
 from provision.model.account import Identity
+from provision.model.guards import PROTECTED
 from provision.model.leftovers import Found, Listing, Names, Sorted, sort_out
 from provision.model.live_view import LiveView, finished, render_lines
 from provision.model.plan import Plan
+from provision.model.resources import title
 from provision.model.spec import Spec
 from provision.model.terraform_events import Event, ResourceEvent
+from provision.model.unfinished import KEPT, unfinished
 from provision.model.variables import variables
 from provision.targets.aws_record import Access
 from provision.targets.base import Progress
@@ -80,7 +83,7 @@ class AwsWork:
     @property
     def emulated(self) -> bool:
         """Whether the account is an emulated one."""
-        return self.access.override is not None
+        return self.access.emulated
 
     def where(self) -> Where:
         """What a command is going to work on, for the ledger."""
@@ -92,15 +95,25 @@ class AwsWork:
 
     # -- planning -------------------------------------------------------------------------------
 
-    def plan(self, progress: Progress, *, fresh: bool, look_around: bool) -> Planned:
+    def plan(
+        self,
+        progress: Progress,
+        *,
+        fresh: bool,
+        look_around: bool,
+        allowed: frozenset[str] = frozenset(),
+    ) -> Planned:
         """What `up` would do.
 
         `fresh`: nothing was ever applied. With `look_around`, what exists in the account and no
-        state knows is adopted by that plan, or removed after it. Raises `RefusedError` where the
-        name belongs to another stack.
+        state knows is adopted by that plan, or removed after it. What holds data and
+        was cut off while it was made is kept, unless its replacement is `allowed` by name. Raises
+        `RefusedError` where the name belongs to another stack.
         """
         write_adoption(self.terraform.root, "")
         made = self._make(progress, "planning")
+        if self._keep_unfinished(made, allowed, progress):
+            made = self._make(progress, "planning with what is kept")
         listing = self._look(progress) if look_around else None
         if listing is None or not listing.found:
             return Planned(self._read(made, fresh=fresh), made.file)
@@ -111,6 +124,22 @@ class AwsWork:
             made = self._make(progress, "planning with what was found")
             document = self.terraform.show(made.file)
         return Planned(Plan.from_json(document), made.file, found.removals)
+
+    def _keep_unfinished(self, made: _Made, allowed: frozenset[str], progress: Progress) -> bool:
+        """Take up what Terraform would replace, as it did not see the end of its making."""
+        replaced = {event.address for event in made.planned if event.action == "replace"}
+        if not replaced:
+            return False
+        ending = {kind for kind, name in PROTECTED.items() if name in allowed}
+        kept = [
+            item.address
+            for item in unfinished(self.terraform.state())
+            if item.address in replaced and item.type in KEPT - ending
+        ]
+        for address in kept:
+            self.terraform.keep(address)
+            progress.note(f"kept: {title(address)}, whose making was cut off")
+        return bool(kept)
 
     def plan_destroy(self, progress: Progress) -> Planned:
         """What `down` would do: destroy what the state knows, remove what it does not."""

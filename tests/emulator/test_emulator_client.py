@@ -234,3 +234,34 @@ def test_the_record_says_what_the_account_is(folder: Path) -> None:
     assert written["schema"] == "provision.emulator/1"
     assert written["endpoint"] == account.endpoint
     assert (written["pid"], written["faults"]) == (account.pid, True)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "lent"),
+    [
+        ("http://127.0.0.1:4100", True),
+        ("http://localhost:4566", True),
+        ("http://[::1]:4100", True),
+        ("https://vpce-1.ec2.eu-west-1.vpce.amazonaws.com", False),
+        ("http://localhost.example.com", False),
+        ("", False),
+    ],
+)
+def test_an_account_is_lent_where_the_settings_lead_to_this_machine(
+    endpoint: str, lent: bool
+) -> None:
+    assert client.is_lent({"AWS_ENDPOINT_URL": endpoint}) is lent
+
+
+def test_only_the_ways_that_were_closed_are_opened() -> None:
+    closed = Emulated("http://127.0.0.1:1", 1, client.ACCOUNT, "").environment()
+    ours = client.opened({**closed, "https_proxy": "http://proxy.example:3128"})
+    assert {name for name in ours if "_PROXY" in name.upper()} == {
+        "NO_PROXY", "no_proxy", "https_proxy",
+    }  # fmt: skip
+    assert ours["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+
+
+def test_without_made_up_keys_the_override_leaves_those_of_the_environment() -> None:
+    assert '"testing"' in client.override()
+    assert "_key" not in client.override(keys=False)

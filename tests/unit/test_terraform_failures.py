@@ -46,7 +46,7 @@ CASES = [
     ),
     (
         _API.format("STS: GetCallerIdentity", 403, "ExpiredToken: The security token included"),
-        ProvisionError,
+        MissingError,
         "the AWS credentials have expired (ExpiredToken)",
         "sign in again",
     ),

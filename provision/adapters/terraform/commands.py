@@ -91,7 +91,7 @@ class Commands(python_terraform.Terraform):  # type: ignore[misc]
         return running.run(task)
 
     def init(self, **options: Any) -> running.Done:
-        """`terraform init`; without python-terraform's `-reconfigure`, which forgets a state."""
+        """`terraform init`; not with python-terraform's `-reconfigure`, which forgets a state."""
         return self.cmd("init", input=False, no_color=FLAG, **options)
 
     def plan(self, **options: Any) -> running.Done:

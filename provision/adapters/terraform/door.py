@@ -64,11 +64,11 @@ class Terraform:
         Does nothing when nothing has changed since the last time. Raises `RefusedError` when the
         state would be left behind in another place than `backend` says.
         """
-        initialising.turn_to(self.root, backend)
+        options = {"reconfigure": FLAG} if initialising.turn_to(self.root, backend) else {}
         stamp = initialising.stamp(self.root, self._program.version)
         if initialising.is_done(self.root, stamp):
             return
-        done = self._work.quietly(lambda commands: commands.init(), "prepare its folder")
+        done = self._work.quietly(lambda commands: commands.init(**options), "prepare its folder")
         self._require(done, "prepare its folder")
         initialising.mark_done(self.root, stamp)
 
@@ -152,6 +152,16 @@ class Terraform:
         words = str(path.absolute())
         done = self._work.quietly(lambda commands: commands.cmd("state push", words), "store")
         self._require(done, "store the state")
+        self.files.keep_copy()
+
+    def keep(self, address: str) -> None:
+        """Take the mark of a cut-off creation from a resource: it is not made anew because of it.
+
+        The next plan compares it with the configuration, as any other (`terraform untaint`).
+        """
+        doing = f"keep {address}"
+        done = self._work.quietly(lambda commands: commands.cmd("untaint", address), doing)
+        self._require(done, doing)
         self.files.keep_copy()
 
     def lock(self) -> LockInfo | None:

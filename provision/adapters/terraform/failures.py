@@ -62,7 +62,7 @@ _KNOWN: Final = (
     ),
     _known(
         r"\b(ExpiredToken(?:Exception)?|RequestExpired|ExpiredTokenException)\b",
-        ProvisionError,
+        MissingError,
         "the AWS credentials have expired ({1})",
         f"sign in again (aws sso login, or new keys), {_AGAIN}",
     ),

@@ -25,10 +25,12 @@ def remote(root: Path) -> Mapping[str, object] | None:
     return config if isinstance(config, dict) else {}
 
 
-def turn_to(root: Path, backend: Mapping[str, str] | None) -> None:
+def turn_to(root: Path, backend: Mapping[str, str] | None) -> bool:
     """Write which state the root module uses. The settings of a bucket are no secret.
 
-    Raises `RefusedError` when a state exists elsewhere: Terraform would plan everything anew.
+    True where the folder was turned to that very state before: other settings of it (its key at
+    KMS, say) then need no migration, which Terraform would ask for. Raises `RefusedError` when a
+    state exists elsewhere: Terraform would plan everything anew.
     """
     before = remote(root)
     if before is not None and any(
@@ -42,7 +44,7 @@ def turn_to(root: Path, backend: Mapping[str, str] | None) -> None:
     file = root / BACKEND_FILE
     if backend is None:
         file.unlink(missing_ok=True)
-        return
+        return False
     if before is None and (read_object(root / "terraform.tfstate") or {}).get("resources"):
         raise RefusedError(
             f"the state of this stack is in {root}, and the spec now asks for a shared one",
@@ -50,6 +52,7 @@ def turn_to(root: Path, backend: Mapping[str, str] | None) -> None:
             "move yet",
         )
     write_private_json(file, {"terraform": {"backend": {"s3": _typed(backend)}}})
+    return before is not None
 
 
 def _typed(backend: Mapping[str, str]) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from provision.adapters.terraform.files import PRIVATE_FILE, PRIVATE_FOLDER
 from provision.errors import MissingError
 
 _HERE = Path(__file__).resolve()
@@ -31,6 +32,7 @@ def lay_out(folder: Path, override: str | None = None) -> Path:
             "the Terraform modules of this package are missing",
             next_step="install it again: pip install --force-reinstall provision-mlflow",
         )
+    _make_folder(folder)
     for part in ("modules", "stacks"):
         _renew(source / part, folder / part)
     _write(folder / _ROOT / OVERRIDE, override)
@@ -42,9 +44,18 @@ def _renew(source: Path, target: Path) -> None:
     for stale in target.rglob("*.tf"):
         if stale.relative_to(target) not in wanted:
             stale.unlink()
-    for path in wanted:
-        (target / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(target)
+    for path in sorted(wanted):
+        for folder in reversed(path.parents):
+            _make_folder(target / folder)
         shutil.copyfile(source / path, target / path)
+        (target / path).chmod(PRIVATE_FILE)
+
+
+def _make_folder(folder: Path) -> None:
+    """Ours alone, whatever the user's umask."""
+    folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    folder.chmod(PRIVATE_FOLDER)
 
 
 def write_adoption(root: Path, text: str) -> None:
@@ -57,3 +68,4 @@ def _write(path: Path, text: str | None) -> None:
         path.unlink(missing_ok=True)
     else:
         path.write_text(text, encoding="utf-8")
+        path.chmod(PRIVATE_FILE)

@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
+from provision.errors import MissingError, ProvisionError
 from provision.model.terraform_events import Event, ResourceEvent
 
 _ENTRY: Final = re.compile(r"\d{4}-\d\d-\d\dT\S+ \[(?:TRACE|DEBUG|INFO|WARN|ERROR)\] ")
@@ -77,6 +78,14 @@ class Watch:
     reads_log: bool = True
 
 
+class _Cause(NamedTuple):
+    """Why a command is stopped, what to do about it, and the class of error that it is."""
+
+    said: str
+    next_step: str
+    kind: type[ProvisionError] = ProvisionError
+
+
 @dataclass
 class _Call:
     """One request of the provider's that has not succeeded yet. Times are monotonic seconds."""
@@ -119,6 +128,7 @@ class Watching:
     watch: Watch | None
     clock: Callable[[], float] = time.monotonic
     next_step: str = ""
+    kind: type[ProvisionError] = ProvisionError
     _calls: dict[tuple[str, str], _Call] = field(default_factory=dict)
     _entry: list[str] = field(default_factory=list)
     _entry_at: float = 0.0
@@ -171,8 +181,8 @@ class Watching:
         found = self._from_calls(now) or self._from_probe(now)
         if found is None:
             return None
-        cause, self.next_step = found
-        return cause
+        said, self.next_step, self.kind = found
+        return said
 
     # -- the log --------------------------------------------------------------------------------
 
@@ -208,7 +218,7 @@ class Watching:
 
     # -- verdicts -------------------------------------------------------------------------------
 
-    def _from_calls(self, now: float) -> tuple[str, str] | None:
+    def _from_calls(self, now: float) -> _Cause | None:
         assert self.watch is not None  # noqa: S101 - for the type checker
         limits = self.watch.limits
         for call in self._calls.values():
@@ -223,11 +233,11 @@ class Watching:
                 return _throttled(call) if _is_throttled(call.status, call.code) else _broken(call)
         return None
 
-    def _from_probe(self, now: float) -> tuple[str, str] | None:
+    def _from_probe(self, now: float) -> _Cause | None:
         if self.watch is None or self._probe is None:
             return None
         cause = self._probe.turn(now, self.watch.limits.between_probes)
-        return (cause, f"mend it, {_AGAIN}") if cause else None
+        return _Cause(cause, f"mend it, {_AGAIN}", MissingError) if cause else None
 
 
 def _code(text: str) -> str:
@@ -244,36 +254,37 @@ def _is_retried(status: int, code: str) -> bool:
     return status >= 500 or _is_throttled(status, code) or code in _EXPIRED | _CAPACITY
 
 
-def _expired(call: _Call) -> tuple[str, str]:
-    return (
+def _expired(call: _Call) -> _Cause:
+    return _Cause(
         f"the AWS credentials have expired ({call.name}: {call.code})",
         f"sign in again (aws sso login, or new keys), {_AGAIN}",
+        MissingError,
     )
 
 
-def _no_capacity(call: _Call) -> tuple[str, str]:
-    return (
+def _no_capacity(call: _Call) -> _Cause:
+    return _Cause(
         f"AWS has no capacity for this size in this zone now ({call.name}: {call.code})",
         f"wait some minutes, or choose another size or zone, {_AGAIN}",
     )
 
 
-def _unanswered(call: _Call, seconds: float) -> tuple[str, str]:
-    return (
+def _unanswered(call: _Call, seconds: float) -> _Cause:
+    return _Cause(
         f"the connection stalls: AWS has not answered {call.name} for {seconds:.0f} s",
         f"look at the network (a VPN, a proxy, a firewall), {_AGAIN}",
     )
 
 
-def _throttled(call: _Call) -> tuple[str, str]:
-    return (
+def _throttled(call: _Call) -> _Cause:
+    return _Cause(
         f"AWS answers every request with 'slow down' ({call.name}: {call.code or call.status})",
         f"wait until what else works in this account has ended, {_AGAIN}",
     )
 
 
-def _broken(call: _Call) -> tuple[str, str]:
-    return (
+def _broken(call: _Call) -> _Cause:
+    return _Cause(
         f"AWS answers with errors of its own ({call.name}: {call.status} {call.code})",
         f"look at https://health.aws.amazon.com/health/status, {_AGAIN}",
     )

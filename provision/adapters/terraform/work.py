@@ -10,7 +10,7 @@ from typing import Any
 from provision.adapters.terraform.commands import Commands, Listeners
 from provision.adapters.terraform.running import Done
 from provision.adapters.terraform.watch import Watch, Watching
-from provision.errors import ProvisionError, UserInterruptError
+from provision.errors import UserInterruptError
 from provision.model.terraform_events import Diagnostic, Event, ResourceEvent, parse
 
 OnEvent = Callable[[Event], None]
@@ -99,7 +99,8 @@ class Work:
         if done.interrupted:
             raise _interrupted(doing, heard)
         if done.stopped:
-            raise _stopped(done.stopped, watching.next_step, heard)
+            left = f"stopped: {done.stopped}; {heard.left()}"
+            raise watching.kind(left, next_step=watching.next_step)
         return done, heard
 
     def _on_signal(self, times: int) -> None:
@@ -150,7 +151,3 @@ def _interrupted(doing: str, heard: Heard) -> UserInterruptError:
         f"interrupted; {heard.left()}",
         next_step="run the same command again to go on, or provision down to remove it all",
     )
-
-
-def _stopped(reason: str, next_step: str, heard: Heard) -> ProvisionError:
-    return ProvisionError(f"stopped: {reason}; {heard.left()}", next_step=next_step)
