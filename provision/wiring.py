@@ -24,11 +24,13 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
+from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Target
 from provision.targets.local import LocalTarget
-from provision.targets.local_settings import ANY_ADDRESS, Host
+from provision.targets.local_settings import Host
+from provision.targets.record import ANY_ADDRESS
 from provision.targets.serverless import ServerlessTarget
 
 _REHEARSAL_REGION = "eu-west-1"
@@ -63,7 +65,7 @@ class OpenedStack:
             on_layer=on_layer,
         )
 
-    def status(self) -> lifecycle.StatusResult:
+    def status(self) -> StatusResult:
         """State, address, size and contents."""
         until = self.spec.lifetime.until
         return lifecycle.status(

@@ -16,6 +16,7 @@ from provision.model.layout import Layout
 from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
+from provision.model.status import State
 from provision.targets.aws_opening import Opener, Opening
 from provision.targets.aws_record import AwsPaths, AwsRecord, Connect
 from provision.targets.aws_work import AwsWork
@@ -25,7 +26,6 @@ from provision.targets.base import (
     Progress,
     Snapshot,
     Started,
-    State,
     Stopped,
     UpOptions,
 )
@@ -160,7 +160,7 @@ class AwsTarget:
         state, detail = self._state(record)
         return Snapshot(
             state=state, detail=detail, endpoint=endpoint, memory=0, processes=0, uptime=0.0,
-            data_bytes=0, free_bytes=0, sizing="", place=_place(record),
+            data_bytes=0, free_bytes=0, sizing="", place=record.place if record else "",
         )  # fmt: skip
 
     def logs(self) -> Mapping[str, Path]:
@@ -275,10 +275,3 @@ class AwsTarget:
             applied_at=self._now() if outputs else (stored.applied_at if stored else ""),
             outputs=outputs or (stored.outputs if stored else {}),
         )
-
-
-def _place(record: AwsRecord | None) -> str:
-    if record is None:
-        return ""
-    kind = ", emulated on this machine" if record.emulated else ""
-    return f"account {record.account}, {record.region}{kind}"

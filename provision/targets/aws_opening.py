@@ -21,9 +21,10 @@ from provision.model.account import Identity, ServerView
 from provision.model.ledger import is_run
 from provision.model.outputs import Outputs
 from provision.model.spec import Spec
+from provision.model.status import State
 from provision.targets.aws_record import Access, AwsPaths
 from provision.targets.aws_work import AwsWork
-from provision.targets.base import Progress, State
+from provision.targets.base import Progress
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,12 @@ class AwsRecord:
     applied_at: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        kind = ", emulated on this machine" if self.emulated else ""
+        return f"account {self.account}, {self.region}{kind}"
+
     def to_json(self) -> dict[str, Any]:
         """The record as it is stored."""
         return {"schema": SCHEMA, **asdict(self), "outputs": dict(self.outputs)}

@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from provision.model.endpoint import Endpoint
-from provision.model.plan_words import PlanWords
+from provision.model.status import State
 
-Approve = Callable[[PlanWords], None]
+if TYPE_CHECKING:
+    from provision.model.plan_words import PlanWords
+
+Approve = Callable[["PlanWords"], None]
 """Shows what would be done and returns when that is agreed to; raises `RefusedError` otherwise."""
-
-
-class State(StrEnum):
-    """Where a stack is in its life. `FAILED`: it cannot run until someone mends the cause."""
-
-    NEVER_STARTED = "never started"
-    STARTING = "starting"
-    RUNNING = "running"
-    FAILED = "failed"
-    STOPPED = "stopped"
 
 
 def approve_all(_: PlanWords) -> None:

@@ -15,6 +15,7 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.plan_words import PlanWords
 from provision.model.spec import Spec
+from provision.model.status import State
 from provision.targets import boot, guards, supervision
 from provision.targets import local_settings as settings
 from provision.targets.base import (
@@ -23,7 +24,6 @@ from provision.targets.base import (
     Progress,
     Snapshot,
     Started,
-    State,
     Stopped,
     UpOptions,
 )

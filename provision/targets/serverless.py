@@ -13,6 +13,7 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.plan_words import PlanWords
 from provision.model.spec import Spec
+from provision.model.status import State
 from provision.server import locations
 from provision.targets import guards, supervision
 from provision.targets.base import (
@@ -21,7 +22,6 @@ from provision.targets.base import (
     Progress,
     Snapshot,
     Started,
-    State,
     Stopped,
     UpOptions,
 )

@@ -12,12 +12,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provision._version import __version__
 from provision.adapters.packages import installed_version
 from provision.cli.parser import build_parser
+from provision.targets.aws_record import AwsRecord
 from tests.conftest import Cli
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -59,6 +61,34 @@ CASES: dict[str, tuple[str | None, str]] = {
     "usage-unknown-flag": (None, "up --bogus"),
     "usage-unknown-flag-json": (None, "up --bogus --json"),
     "usage-bad-port": (None, "up --port 0"),
+}
+
+_AWS = "name: churn\ntarget: aws\naws:\n  region: eu-west-1\n"
+CASES |= {
+    "status-offline": (_AWS, "status --offline"),
+    "status-offline-json": (_AWS, "status --offline --json"),
+    "status-offline-never-started": (GOOD, "status --offline"),
+}
+# Name of the case -> what lies in the stack's folder before, as JSON.
+_RECORD = AwsRecord(
+    name="churn",
+    spec_file="provision.yaml",
+    account="123456789012",
+    region="eu-west-1",
+    emulated=True,
+    state="local",
+    mlflow_version="3.17.2",
+    created_at="2026-11-21T08:00:00+00:00",
+    applied_at="2026-11-21T08:05:00+00:00",
+    outputs={
+        "server": {
+            "value": {"instance_id": "i-1", "public_ip": "198.51.100.7", "image_id": "ami-1"}
+        }
+    },
+)
+FILES: dict[str, dict[str, dict[str, Any]]] = {
+    "status-offline": {"aws/record.json": _RECORD.to_json()},
+    "status-offline-json": {"aws/record.json": _RECORD.to_json()},
 }
 
 
@@ -106,7 +136,19 @@ def test_a_command_says_exactly_what_its_file_holds(cli: Cli, name: str) -> None
     spec, line = CASES[name]
     if spec is not None:
         cli.spec(spec)
+    for path, value in FILES.get(name, {}).items():
+        file = cli.folder / ".provision/churn" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value), encoding="utf-8")
     compare(name, transcript(cli, line))
+
+
+def test_status_says_the_same_fields_with_and_without_looking(cli: Cli) -> None:
+    cli.spec(GOOD)
+    looked, recorded = cli.json("status"), cli.json("status", "--offline")
+    assert list(looked) == list(recorded)
+    same = ("schema", "name", "target", "state", "detail", "uri")
+    assert [looked[key] for key in same] == [recorded[key] for key in same]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
