@@ -28,8 +28,15 @@ class Accounts:
         self._region = region
 
     def real(self) -> Access:
-        """The account that the user's credentials lead to."""
-        return Access(self._environment, self._environment)
+        """The account that the user's credentials lead to; it may be one of `provision emulate`."""
+        if not emulator.is_lent(self._environment):
+            return Access(self._environment, self._environment)
+        return Access(
+            environment=self._environment,
+            fetching=emulator.opened(self._environment),
+            override=emulator.override(keys=False),
+            backend=_EMULATED_BACKEND,
+        )
 
     def emulated(self, *, start: bool) -> Access | None:
         """The stack's emulated account."""
@@ -44,6 +51,7 @@ class Accounts:
             fetching=found.over(self._environment, closed=False),
             override=found.override(),
             backend=_EMULATED_BACKEND,
+            own=True,
         )
 
     def end_emulated(self) -> None:

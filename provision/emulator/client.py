@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from provision.adapters import workspace
 from provision.emulator import record
@@ -24,6 +25,7 @@ from provision.errors import MissingError, ProvisionError
 ACCOUNT = "123456789012"  # moto's, for whoever shows a key that it does not know
 _NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens there
 _LOOPBACK = "127.0.0.1,localhost"
+_HERE = ("127.0.0.1", "localhost", "::1")
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 10.0
 # What a shell may have set that would win over the keys and the address, or break them.
@@ -34,16 +36,18 @@ _IN_THE_WAY = (
 )  # fmt: skip
 # What the override file says about the provider; the reasons stand beside the settings in it.
 _OVERRIDE = """\
-# An emulated account: made-up keys, buckets in the path instead of the host name, and few attempts,
-# as what the emulation cannot do fails every time.
+# An emulated account: buckets in the path instead of the host name, and few attempts, as what the
+# emulation cannot do fails every time.
 provider "aws" {{
-  access_key                  = "testing"
-  secret_key                  = "testing"
-  s3_use_path_style           = true
+{keys}  s3_use_path_style           = true
   skip_credentials_validation = true
   skip_region_validation      = true
   max_retries                 = {max_retries}
 }}
+"""
+_KEYS = """\
+  access_key                  = "testing"
+  secret_key                  = "testing"
 """
 
 
@@ -56,12 +60,26 @@ def keys_of(endpoint: str) -> dict[str, str]:
     }
 
 
-def override(max_retries: int = 3) -> str:
+def override(max_retries: int = 3, *, keys: bool = True) -> str:
     """A Terraform override file that turns the provider to whatever emulated account it is given.
 
-    `max_retries` counts attempts; the provider's own default is 25.
+    `max_retries` counts attempts; the provider's own default is 25. Without `keys`, made-up ones,
+    those of the environment count.
     """
-    return _OVERRIDE.format(max_retries=max_retries)
+    return _OVERRIDE.format(max_retries=max_retries, keys=_KEYS if keys else "")
+
+
+def is_lent(environment: Mapping[str, str]) -> bool:
+    """Whether AWS' settings lead to this machine: to an account that `provision emulate` runs.
+
+    Nobody but an emulation answers there: AWS' own addresses are never on the loopback.
+    """
+    return urlsplit(environment.get("AWS_ENDPOINT_URL", "")).hostname in _HERE
+
+
+def opened(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same with the ways out that `Emulated.environment` closed; a user's own proxies stay."""
+    return {name: value for name, value in environment.items() if value != _NOWHERE}
 
 
 @dataclass(frozen=True)

@@ -196,11 +196,12 @@ class AwsTarget:
             return State.NEVER_STARTED, "a run did not finish: provision up" if unfinished else ""
         if self._emulation_is_over(record):
             return State.STOPPED, "the emulated account has ended, with all that it held"
-        access = self._connect.emulated(start=False) if record.emulated else self._connect.real()
+        own = record.owns_account
+        access = self._connect.emulated(start=False) if own else self._connect.real()
         return self._opener.seen(access, Outputs.from_json(record.outputs))
 
     def _emulation_is_over(self, record: AwsRecord | None) -> bool:
-        if record is None or not record.emulated:
+        if record is None or not record.owns_account:
             return False
         return self._connect.emulated(start=False) is None
 
@@ -221,19 +222,19 @@ class AwsTarget:
             self._paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
         ):
             stored = self._require_same_kind(emulated, progress)
-            use_emulated = emulated or (stored is not None and stored.emulated)
-            access = self._connect.emulated(start=True) if use_emulated else self._connect.real()
+            own = emulated or (stored is not None and stored.owns_account)
+            access = self._connect.emulated(start=True) if own else self._connect.real()
             opening = self._opener.look(access)
             here = Home(opening.me.account, opening.me.region)
             recorded = None if stored is None else Home(stored.account, stored.region)
             require_home(self._spec.name, here, recorded=recorded, account=self._spec.aws.account)
-            kind = " (emulated on this machine)" if use_emulated else f" as {opening.me.arn}"
-            progress.note(f"{here}{kind}")
+            kind = " (emulated on this machine)" if opening.access.emulated else ""
+            progress.note(f"{here}{kind or f' as {opening.me.arn}'}")
             yield self._opener.open(opening, progress)
 
     def _require_same_kind(self, emulated: bool, progress: Progress) -> AwsRecord | None:
         stored = self._stored()
-        if stored is not None and emulated and not stored.emulated and stored.applied_at:
+        if stored is not None and emulated and not stored.owns_account and stored.applied_at:
             raise RefusedError(
                 f"{stored.name} is up in account {stored.account}; it cannot become an emulated "
                 "one",
@@ -268,7 +269,8 @@ class AwsTarget:
             spec_file=str(self._spec_file),
             account=opening.me.account,
             region=opening.me.region,
-            emulated=opening.access.override is not None,
+            emulated=opening.access.emulated,
+            lent=opening.access.emulated and not opening.access.own,
             state=self._spec.aws.state,
             mlflow_version=self._mlflow_version,
             created_at=(stored.created_at if stored else "") or self._now(),

@@ -15,7 +15,8 @@ class AwsRecord:
     """Where the stack lives and what Terraform said last about it.
 
     `outputs` are those of `terraform output -json`; empty before the first apply and after a
-    destroy. `applied_at` is ISO 8601 in UTC, empty before.
+    destroy. `applied_at` is ISO 8601 in UTC, empty before. An emulated account is the stack's own,
+    and ends with it, or one that `provision emulate` has `lent`.
     """
 
     name: str
@@ -28,6 +29,12 @@ class AwsRecord:
     created_at: str
     applied_at: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    lent: bool = False
+
+    @property
+    def owns_account(self) -> bool:
+        """Whether the account is an emulated one that was started for this stack alone."""
+        return self.emulated and not self.lent
 
     @property
     def place(self) -> str:
@@ -94,20 +101,26 @@ class Access:
 
     `environment` is for programs that talk to it; `fetching` for the one that must get a provider
     from elsewhere. `override` changes Terraform's provider for an emulated account, and `backend`
-    the settings of a shared state there.
+    the settings of a shared state there; `own` is an emulated account that is the stack's alone.
     """
 
     environment: Mapping[str, str]
     fetching: Mapping[str, str]
     override: str | None = None
     backend: Mapping[str, str] = field(default_factory=dict)
+    own: bool = False
+
+    @property
+    def emulated(self) -> bool:
+        """Whether no real account is reached."""
+        return self.override is not None
 
 
 class Connect(Protocol):
     """Ways to accounts; the real ones are there, an emulated one may have to be started."""
 
     def real(self) -> Access:
-        """The account that the user's credentials lead to."""
+        """The account that the user's AWS settings lead to."""
 
     def emulated(self, *, start: bool) -> Access | None:
         """The stack's emulated account; `None` where there is none and `start` is off."""

@@ -80,7 +80,7 @@ class AwsWork:
     @property
     def emulated(self) -> bool:
         """Whether the account is an emulated one."""
-        return self.access.override is not None
+        return self.access.emulated
 
     def where(self) -> Where:
         """What a command is going to work on, for the ledger."""

@@ -15,7 +15,7 @@ from tests.terraform.program import REGION, Workspace, environment, mirror, work
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[EmulatedAws]:
-    with emulated_aws(REGION) as account:
+    with emulated_aws(REGION, faults=True) as account:
         yield account
 
 
