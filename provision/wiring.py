@@ -15,6 +15,7 @@ from provision.adapters.local_store import LocalFiles
 from provision.adapters.tracking import TrackingClient
 from provision.app import check as checks
 from provision.app import lifecycle, stacks
+from provision.app import unlock as unlocking
 from provision.app.check_local import check_local
 from provision.app.specs import ValidationResult, default_spec, validate
 from provision.emulator.client import Emulated, require_moto
@@ -100,6 +101,14 @@ class OpenedStack:
         if options.delete_data:
             stacks.forget(workspace, self.settings.index_dir, self.layout.root)
         return result
+
+    def unlock(
+        self, *, confirm: Callable[[unlocking.Holder], None], progress: Progress
+    ) -> unlocking.UnlockResult:
+        """Remove the lock of a state whose owner is gone, once `confirm` has returned."""
+        return unlocking.unlock(
+            self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
+        )
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""

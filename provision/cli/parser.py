@@ -170,6 +170,12 @@ def _life_commands(commands: Subparsers, common: _Parser) -> None:
     status.add_argument(
         "--offline", action="store_true", help="as recorded last: ask nobody, answer at once"
     )
+    unlock = add(
+        "unlock", _lazy("unlock", "unlock"),
+        "show who holds the lock of a Terraform state; remove it when he is gone",
+        "provision unlock", "provision unlock --yes", "provision unlock --json",
+    )  # fmt: skip
+    unlock.add_argument("--yes", action="store_true", help="do not ask before removing it")
     add("list", _lazy("life", "list_stacks"), "show all stacks of this user", "provision list")
     down = add(
         "down", _lazy("life", "down"), "stop the server; the data stays unless told otherwise",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from provision.model.status import State, StatusResult
+from provision.model.units import format_duration
 
 Paint = Callable[[str, str], str]
 
@@ -19,18 +20,6 @@ def amount(count: float) -> str:
             return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 3 h 12 min."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def columns(rows: Iterable[Sequence[str]]) -> str:
@@ -53,7 +42,7 @@ def status(result: StatusResult, paint: Paint) -> str:
     if result.mlflow_version:
         rows.append(("MLflow", result.mlflow_version))
     if result.processes:
-        rows.append(("uptime", duration(result.uptime_seconds)))
+        rows.append(("uptime", format_duration(result.uptime_seconds)))
         rows.append(("memory", f"{amount(result.memory_bytes)} in {result.processes} processes"))
     if result.sizing:
         rows.append(("sizing", result.sizing))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from provision.app.lifecycle import DownResult, PlanResult, UpResult
 from provision.app.stacks import StackList
+from provision.app.unlock import UnlockResult
 from provision.cli.status_texts import amount, columns
 from provision.model.report import Finding, Outcome, Report
 from provision.targets.base import Holding
@@ -61,6 +62,11 @@ def check_summary(report: Report, paint: Paint) -> str:
     if failure is None:
         return paint("good", f"{report.uri} works for clients ({total:.0f} ms)")
     return paint("bad", f"{report.uri} does not work: {failure.title} ({failure.id})")
+
+
+def unlock(result: UnlockResult, paint: Paint) -> str:
+    """What `unlock` found, and what it did."""
+    return f"{paint('strong', result.name)}: {result.detail}"
 
 
 def holdings(items: Sequence[Holding]) -> str:

@@ -17,7 +17,8 @@ from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
 from provision.model.status import State
-from provision.targets.aws_opening import Opener, Opening
+from provision.targets.aws_lock import AwsLock
+from provision.targets.aws_opening import Opener, Opening, make_folders
 from provision.targets.aws_record import AwsPaths, AwsRecord, Connect
 from provision.targets.aws_work import AwsWork
 from provision.targets.base import (
@@ -53,7 +54,6 @@ class AwsTarget:
     ) -> None:
         self._spec = spec
         self._spec_file = spec_file
-        self._layout = layout
         self._paths = AwsPaths.below(layout.root)
         self._connect = connect
         self._opener = Opener(spec, self._paths, now)
@@ -176,6 +176,10 @@ class AwsTarget:
         self._connect.end_emulated()
         workspace.remove_folder(self._paths.root)
 
+    def state_lock(self) -> AwsLock:
+        """The lock of its Terraform state."""
+        return AwsLock(self._spec, self._paths, self._opener, self._connect)
+
     # -- what is known --------------------------------------------------------------------------
 
     def _stored(self) -> AwsRecord | None:
@@ -213,11 +217,7 @@ class AwsTarget:
 
     @contextmanager
     def _opened(self, emulated: bool, progress: Progress) -> Iterator[AwsWork]:
-        root = self._layout.root
-        workspace.make_folder(root.parent, 0o711, enforce=False)
-        workspace.write_ignore_file(root.parent)
-        workspace.make_folder(root)
-        workspace.make_folder(self._paths.root)
+        make_folders(self._paths)
         with workspace.exclusive(
             self._paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
         ):

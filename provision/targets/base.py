@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from provision.model.endpoint import Endpoint
 from provision.model.status import State
+from provision.model.terraform_lock import LockInfo
 
 if TYPE_CHECKING:
     from provision.model.plan_words import PlanWords
@@ -97,6 +98,19 @@ class Holding:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Held:
+    """A lock of a stack's state that somebody took.
+
+    `lives`: whether the process that took it still runs; `None` where that cannot be seen from
+    here. `place` is the file or the object that is the lock.
+    """
+
+    lock: LockInfo
+    lives: bool | None
+    place: str
+
+
 Tell = Callable[[str], None]
 
 
@@ -114,6 +128,16 @@ class Progress(Protocol):
 
         Where lines cannot be replaced, what is told to the value of the block is shown instead.
         """
+
+
+class StateLock(Protocol):
+    """The lock of a stack's state, which one command of Terraform holds at a time."""
+
+    def holder(self) -> Held | None:
+        """Who holds it, or held it when he was killed; `None` when it is free."""
+
+    def remove(self, held: Held, progress: Progress) -> None:
+        """Remove that very lock. Raises `RefusedError` while its owner lives."""
 
 
 class Target(Protocol):
@@ -142,3 +166,6 @@ class Target(Protocol):
 
     def delete_data(self) -> None:
         """Delete the data for good. The caller has asked."""
+
+    def state_lock(self) -> StateLock | None:
+        """The lock of its state; `None` on a rung that has no such state."""

@@ -139,6 +139,9 @@ class LocalTarget:
         workspace.remove_folder(self._layout.artifacts)
         workspace.remove_folder(self._layout.root)
 
+    def state_lock(self) -> None:
+        """None: Terraform does not work here, and the system frees a killed command's own lock."""
+
     # -- planning -------------------------------------------------------------------------------
 
     def _make_root(self) -> None:

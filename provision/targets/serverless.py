@@ -117,6 +117,9 @@ class ServerlessTarget:
         workspace.remove_folder(self._layout.artifacts)
         workspace.remove_folder(self._layout.root)
 
+    def state_lock(self) -> None:
+        """None: Terraform does not work here, and the system frees a killed command's own lock."""
+
     def _localise(self) -> int:
         if not self._layout.sqlite_file.exists():
             return 0

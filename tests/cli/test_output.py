@@ -25,8 +25,8 @@ from tests.conftest import Cli
 EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
-    "init", "validate", "schema", "plan", "up", "status", "list", "down", "check", "env", "open",
-    "logs", "emulate", "version", "completion",
+    "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check", "env",
+    "open", "logs", "emulate", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -68,6 +68,11 @@ CASES |= {
     "status-offline": (_AWS, "status --offline"),
     "status-offline-json": (_AWS, "status --offline --json"),
     "status-offline-never-started": (GOOD, "status --offline"),
+    "unlock-local": (GOOD, "unlock"),
+    "unlock-free": (_AWS, "unlock"),
+    "unlock-nobody-to-ask": (_AWS, "unlock"),
+    "unlock-yes": (_AWS, "unlock --yes"),
+    "unlock-yes-json": (_AWS, "unlock --yes --json"),
 }
 # Name of the case -> what lies in the stack's folder before, as JSON.
 _RECORD = AwsRecord(
@@ -86,7 +91,18 @@ _RECORD = AwsRecord(
         }
     },
 )
+_LOCKED = {
+    "aws/terraform/stacks/tracking/.terraform.tfstate.lock.info": {
+        "ID": "1d4a0000-0000-0000-0000-000000000000",
+        "Operation": "OperationTypeApply",
+        "Who": "ana@her-laptop",
+        "Created": "2026-11-21T07:00:00.123456789Z",
+    }
+}
 FILES: dict[str, dict[str, dict[str, Any]]] = {
+    "unlock-nobody-to-ask": _LOCKED,
+    "unlock-yes": _LOCKED,
+    "unlock-yes-json": _LOCKED,
     "status-offline": {"aws/record.json": _RECORD.to_json()},
     "status-offline-json": {"aws/record.json": _RECORD.to_json()},
 }
@@ -98,6 +114,8 @@ def without_what_varies(text: str, folder: Path) -> str:
     text = text.replace(installed_version("mlflow") or "no mlflow", "MLFLOW")
     text = text.replace(sys.version.split()[0], "PYTHON")
     text = re.sub(r'"free_bytes": \d+', '"free_bytes": FREE', text)
+    text = re.sub(r"Z, for [^)]*", "Z, for AGE", text)
+    text = re.sub(r'"age_seconds": \d+', '"age_seconds": AGE', text)
     return re.sub(r"[\d.]+ [kMGT]B free", "FREE free", text)
 
 

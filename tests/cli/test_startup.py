@@ -80,5 +80,6 @@ def test_status_offline_loads_no_more_than_records_need(tmp_path: Path, target: 
         "provision.cli.console", "provision.cli.status", "provision.cli.status_texts",
         "provision.ui", "provision.settings", "provision.errors", "provision.offline",
         "provision.model", "provision.model.status", "provision.model.outputs",
+        "provision.model.units",
         "provision.targets", "provision.targets.aws_record", "provision.targets.record",
     }  # fmt: skip
