@@ -15,6 +15,7 @@ from provision.adapters.local_store import LocalFiles
 from provision.adapters.tracking import TrackingClient
 from provision.app import check as checks
 from provision.app import lifecycle, stacks
+from provision.app import unlock as unlocking
 from provision.app.check_local import check_local
 from provision.app.specs import ValidationResult, default_spec, validate
 from provision.emulator.client import Emulated, require_moto
@@ -24,11 +25,13 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
+from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Target
 from provision.targets.local import LocalTarget
-from provision.targets.local_settings import ANY_ADDRESS, Host
+from provision.targets.local_settings import Host
+from provision.targets.record import ANY_ADDRESS
 from provision.targets.serverless import ServerlessTarget
 
 _REHEARSAL_REGION = "eu-west-1"
@@ -63,7 +66,7 @@ class OpenedStack:
             on_layer=on_layer,
         )
 
-    def status(self) -> lifecycle.StatusResult:
+    def status(self) -> StatusResult:
         """State, address, size and contents."""
         until = self.spec.lifetime.until
         return lifecycle.status(
@@ -98,6 +101,14 @@ class OpenedStack:
         if options.delete_data:
             stacks.forget(workspace, self.settings.index_dir, self.layout.root)
         return result
+
+    def unlock(
+        self, *, confirm: Callable[[unlocking.Holder], None], progress: Progress
+    ) -> unlocking.UnlockResult:
+        """Remove the lock of a state whose owner is gone, once `confirm` has returned."""
+        return unlocking.unlock(
+            self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
+        )
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""
