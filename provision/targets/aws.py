@@ -179,7 +179,7 @@ class AwsTarget:
         self._connect.end_emulated()
         workspace.remove_folder(self._paths.root)
         # It may hold what the same name has on this machine.
-        workspace.remove_empty_folder(self._layout.root)
+        workspace.remove_empty_folder(self._paths.root.parent)
 
     def state_lock(self) -> AwsLock:
         """The lock of its Terraform state."""
