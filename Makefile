@@ -24,7 +24,7 @@ check: $(VENV)/.runtime ## try everything that a client does
 
 test: $(VENV)/.dev ## lint, types and the whole test suite
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 quick: $(VENV)/.dev ## the inner loop: lint, types and the tests that start no server
 	@$(MAKE) --no-print-directory lint

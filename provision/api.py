@@ -12,6 +12,7 @@ from provision.adapters.client import finish_active_run
 from provision.app import lifecycle
 from provision.model.endpoint import Endpoint
 from provision.model.report import Report
+from provision.model.status import StatusResult
 from provision.settings import read_settings
 from provision.targets.base import DownOptions, Tell, UpOptions
 
@@ -109,7 +110,7 @@ class Stack:
         """Look at it from a client's side."""
         return self._opened.check(self._opened.require_endpoint())
 
-    def status(self) -> lifecycle.StatusResult:
+    def status(self) -> StatusResult:
         """State, address, size and contents."""
         return self._opened.status()
 

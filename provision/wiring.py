@@ -15,6 +15,7 @@ from provision.adapters.local_store import LocalFiles
 from provision.adapters.tracking import TrackingClient
 from provision.app import check as checks
 from provision.app import lifecycle, stacks
+from provision.app import unlock as unlocking
 from provision.app.check_local import check_local
 from provision.app.specs import ValidationResult, default_spec, validate
 from provision.emulator.client import Emulated, require_moto
@@ -24,11 +25,13 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
+from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Target
 from provision.targets.local import LocalTarget
-from provision.targets.local_settings import ANY_ADDRESS, Host
+from provision.targets.local_settings import Host
+from provision.targets.record import ANY_ADDRESS
 from provision.targets.serverless import ServerlessTarget
 
 _REHEARSAL_REGION = "eu-west-1"
@@ -63,7 +66,7 @@ class OpenedStack:
             on_layer=on_layer,
         )
 
-    def status(self) -> lifecycle.StatusResult:
+    def status(self) -> StatusResult:
         """State, address, size and contents."""
         until = self.spec.lifetime.until
         return lifecycle.status(
@@ -98,6 +101,14 @@ class OpenedStack:
         if options.delete_data:
             stacks.forget(workspace, self.settings.index_dir, self.layout.root)
         return result
+
+    def unlock(
+        self, *, confirm: Callable[[unlocking.Holder], None], progress: Progress
+    ) -> unlocking.UnlockResult:
+        """Remove the lock of a state whose owner is gone, once `confirm` has returned."""
+        return unlocking.unlock(
+            self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
+        )
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""
@@ -154,11 +165,10 @@ def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) ->
 
 def _require_no_account(layout: Layout) -> None:
     """Raise `RefusedError` where the stack is up in an account, and would be forgotten there."""
-    value = workspace.read_json(AwsPaths.below(layout.root).record)
-    record = AwsRecord.from_json(value)
-    if record is not None and record.applied_at:
+    record = _in_account(layout.root)
+    if record is not None:
         raise RefusedError(
-            f"{record.name} is up in account {record.account}, {record.region}, and costs money "
+            f"{record.name} is in account {record.account}, {record.region}, and costs money "
             "there; the spec now says another target",
             next_step="set target: aws and provision down --delete-data first, or give the stack "
             "on this machine another name",
@@ -176,11 +186,13 @@ def list_stacks(settings: Settings) -> stacks.StackList:
 
 
 def is_running(root: Path) -> bool:
-    """Whether a stack's supervisor lives, or it is up in an account."""
-    record = AwsRecord.from_json(workspace.read_json(AwsPaths.below(root).record))
-    if record is not None and record.applied_at:
-        return True
-    return processes.supervisor_of(root) is not None
+    """Whether a stack's supervisor lives, or something of it is in an account."""
+    return _in_account(root) is not None or processes.supervisor_of(root) is not None
+
+
+def _in_account(root: Path) -> AwsRecord | None:
+    # Written before the first call and gone after the last: also a run that failed left something.
+    return AwsRecord.from_json(workspace.read_json(AwsPaths.below(root).record))
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from typing import Any
 from provision.errors import CheckFailedError
 from provision.model.endpoint import Endpoint
 from provision.model.report import Report
+from provision.model.status import State, StatusResult
 from provision.targets.base import (
     DownOptions,
     Holding,
     Progress,
     Snapshot,
-    State,
     Target,
     UpOptions,
 )
@@ -100,27 +100,6 @@ def plan(target: Target, name: str, options: UpOptions, progress: Progress) -> P
     if words is None:
         return PlanResult(name, False, "nothing to change", [], [])
     return PlanResult(name, True, words.headline, words.sentences, words.lines)
-
-
-@dataclass(frozen=True)
-class StatusResult:
-    """A stack now: from its machine, and, while it runs, from the server itself."""
-
-    name: str
-    target: str
-    state: State
-    detail: str
-    uri: str | None
-    mlflow_version: str | None
-    uptime_seconds: float
-    memory_bytes: int
-    processes: int
-    data_bytes: int
-    free_bytes: int
-    sizing: str
-    until: str | None
-    server: dict[str, Any] | None
-    place: str
 
 
 def status(

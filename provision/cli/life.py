@@ -1,4 +1,4 @@
-"""`up`, `status`, `list` and `down`."""
+"""`plan`, `up`, `list` and `down`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provision.errors import UsageError
 from provision.model.paste import paste_line
 from provision.model.plan_words import PlanWords
 from provision.settings import python_executable, read_settings
-from provision.targets.base import Approve, DownOptions, Holding, State, UpOptions
+from provision.targets.base import Approve, DownOptions, Holding, UpOptions
 from provision.ui import Ui
 
 _PENDING = 3
@@ -78,7 +78,8 @@ def _approval(ui: Ui, name: str, *, agreed: bool) -> Approve:
     def approve(words: PlanWords) -> None:
         ui.note(str(words))
         if not agreed:
-            ui.require_typed("This changes the account above", name, "--yes")
+            what = str(words) if ui.quiet else "This changes the account above"
+            ui.require_typed(what, name, "--yes")
 
     return approve
 
@@ -101,14 +102,6 @@ def _program() -> list[str]:
     if path.name == "__main__.py":
         return [python_executable(), "-m", "provision"]
     return [str(path.absolute())]
-
-
-def status(arguments: Namespace, ui: Ui) -> int:
-    """Show the stack; exit code 1 when it should run and cannot."""
-    stack = open_stack(arguments)
-    result = stack.status()
-    ui.result("status", result, texts.status(result, ui.paint))
-    return 1 if result.state is State.FAILED else 0
 
 
 def list_stacks(arguments: Namespace, ui: Ui) -> int:

@@ -163,10 +163,19 @@ def _up_flags(up: _Parser) -> None:
 
 def _life_commands(commands: Subparsers, common: _Parser) -> None:
     add = _Adder(commands, common)
-    add(
-        "status", _lazy("life", "status"), "show state, address, size and what is in it",
-        "provision status", "provision status --json",
+    status = add(
+        "status", _lazy("status", "status"), "show state, address, size and what is in it",
+        "provision status", "provision status --json", "provision status --offline",
     )  # fmt: skip
+    status.add_argument(
+        "--offline", action="store_true", help="as recorded last: ask nobody, answer at once"
+    )
+    unlock = add(
+        "unlock", _lazy("unlock", "unlock"),
+        "show who holds the lock of a Terraform state; remove it when he is gone",
+        "provision unlock", "provision unlock --yes", "provision unlock --json",
+    )  # fmt: skip
+    unlock.add_argument("--yes", action="store_true", help="do not ask before removing it")
     add("list", _lazy("life", "list_stacks"), "show all stacks of this user", "provision list")
     down = add(
         "down", _lazy("life", "down"), "stop the server; the data stays unless told otherwise",

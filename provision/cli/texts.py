@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from provision.app.lifecycle import DownResult, PlanResult, StatusResult, UpResult
+from provision.app.lifecycle import DownResult, PlanResult, UpResult
 from provision.app.stacks import StackList
+from provision.app.unlock import UnlockResult
+from provision.cli.status_texts import amount, columns
 from provision.model.report import Finding, Outcome, Report
-from provision.targets.base import Holding, State
+from provision.targets.base import Holding
 
 Paint = Callable[[str, str], str]
 
@@ -18,38 +19,6 @@ _SIGNS = {
     Outcome.FAILED: ("bad", "FAIL"),
     Outcome.NOT_REACHED: ("dim", "-   "),
 }
-_STATES = {State.RUNNING: "good", State.STARTING: "warn", State.FAILED: "bad"}
-
-
-def amount(count: float) -> str:
-    """Bytes as a person says them: 1.4 GB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 3 h 12 min."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def columns(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as left-aligned columns."""
-    table = [tuple(row) for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    )
 
 
 def plan(result: PlanResult, paint: Paint) -> str:
@@ -76,49 +45,6 @@ def up(result: UpResult, paint: Paint) -> str:
     return "\n".join(lines)
 
 
-def status(result: StatusResult, paint: Paint) -> str:
-    """One screen about one stack."""
-    state = paint(_STATES.get(result.state, "dim"), str(result.state.value))
-    rows = [("name", result.name), ("target", result.target)]
-    rows.append(("state", f"{state} ({result.detail})" if result.detail else state))
-    if result.uri:
-        rows.append(("tracking URI", result.uri))
-    if result.mlflow_version:
-        rows.append(("MLflow", result.mlflow_version))
-    if result.processes:
-        rows.append(("uptime", duration(result.uptime_seconds)))
-        rows.append(("memory", f"{amount(result.memory_bytes)} in {result.processes} processes"))
-    if result.sizing:
-        rows.append(("sizing", result.sizing))
-    if result.place:
-        rows.append(("place", result.place))
-    else:
-        rows.append(("disk", f"{amount(result.data_bytes)} used, {amount(result.free_bytes)} free"))
-    if result.until:
-        rows.append(("until", result.until))
-    rows += _server_rows(result.server)
-    return columns(rows)
-
-
-def _server_rows(server: dict[str, Any] | None) -> list[tuple[str, str]]:
-    if server is None:
-        return []
-    counts, database = server.get("counts") or {}, server.get("database") or {}
-    rows = [("server", str(server.get("state", "unknown")))]
-    if database:
-        answer = f"{database.get('kind')}, schema {database.get('revision')}"
-        rows.append(("database", answer if database.get("ok") else str(database.get("error"))))
-    if counts:
-        rows.append(
-            (
-                "contents",
-                f"{counts.get('experiments')} experiments, {counts.get('runs')} runs, "
-                f"{counts.get('registered_models')} registered models",
-            )
-        )
-    return rows
-
-
 def check_line(finding: Finding, paint: Paint) -> str:
     """One layer of a check, as soon as it is known."""
     style, sign = _SIGNS[finding.outcome]
@@ -136,6 +62,11 @@ def check_summary(report: Report, paint: Paint) -> str:
     if failure is None:
         return paint("good", f"{report.uri} works for clients ({total:.0f} ms)")
     return paint("bad", f"{report.uri} does not work: {failure.title} ({failure.id})")
+
+
+def unlock(result: UnlockResult, paint: Paint) -> str:
+    """What `unlock` found, and what it did."""
+    return f"{paint('strong', result.name)}: {result.detail}"
 
 
 def holdings(items: Sequence[Holding]) -> str:

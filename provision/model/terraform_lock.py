@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -25,6 +26,13 @@ class LockInfo:
     def host(self) -> str:
         """The machine that it was taken on."""
         return self.who.partition("@")[2]
+
+    def age(self, now: datetime) -> float | None:
+        """Seconds since it was taken; `None` where `created` tells no time that can be read."""
+        try:
+            return (now - datetime.fromisoformat(self.created)).total_seconds()
+        except (ValueError, TypeError):
+            return None
 
 
 def lock_from(value: Mapping[str, Any]) -> LockInfo | None:

@@ -1,4 +1,4 @@
-"""Amounts of memory as people write them."""
+"""Amounts of memory and of time as people write them."""
 
 from __future__ import annotations
 
@@ -45,3 +45,15 @@ def suggested_size(text: str) -> str | None:
     written_in_thousands = letter and not binary and text.strip().lower().endswith("b")
     unit = (letter or "m").upper() + ("B" if written_in_thousands else "iB")
     return number + unit
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as a person says them: 3 h 12 min."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

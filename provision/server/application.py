@@ -90,10 +90,11 @@ def _full_application(settings: ServerSettings) -> Any:
         application = auth.create_app()
     finally:
         del os.environ[_SECRET_KEY]
-    if settings.is_sqlite:
-        from provision.server import sqlite_sessions  # noqa: PLC0415
+    from provision.server import sqlite_sessions, user_lookup  # noqa: PLC0415
 
+    if settings.is_sqlite:
         sqlite_sessions.set_once(auth.store)
+    user_lookup.shorten(auth.store)
     return application
 
 

@@ -12,12 +12,11 @@ metrics, and every metric that belongs to a logged model, goes MLflow's way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from mlflow.entities import LifecycleStage, Metric
 from mlflow.server import handlers
-from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlRun
+from mlflow.store.tracking.dbmodels.models import SqlRun
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.validation import (
     _validate_batch_log_data,
@@ -25,13 +24,31 @@ from mlflow.utils.validation import (
     _validate_metric,
     _validate_run_id,
 )
-from sqlalchemy import select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 
-_INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-_AGE = ("step", "timestamp", "value")  # in this order they decide which value is the latest
+# In the order of the columns below: run, key, timestamp, step, value, whether it is NaN.
+Row = tuple[str, str, int, int, float, bool]
 
-Row = dict[str, Any]
+_COLUMNS = "run_uuid, key, timestamp, step, value, is_nan"
+# PostgreSQL reads six arrays in a tenth of the time that it needs for hundreds of single values.
+_ROWS = {
+    "postgresql": "SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], "
+    "%s::float8[], %s::bool[])",
+    "sqlite": "VALUES (?, ?, ?, ?, ?, ?)",
+}
+# A metric that was logged before, with the same value, time and step, is there already.
+_NEW_METRICS = {
+    dialect: f"INSERT INTO metrics ({_COLUMNS}) {rows} ON CONFLICT DO NOTHING"
+    for dialect, rows in _ROWS.items()
+}
+_NEWER_LATEST = {
+    dialect: f"INSERT INTO latest_metrics AS old ({_COLUMNS}) {rows} "
+    "ON CONFLICT (key, run_uuid) DO UPDATE SET timestamp = excluded.timestamp, "
+    "step = excluded.step, value = excluded.value, is_nan = excluded.is_nan "
+    "WHERE (excluded.step, excluded.timestamp, excluded.value) "
+    "> (old.step, old.timestamp, old.value)"
+    for dialect, rows in _ROWS.items()
+}
 
 
 class TrackingStore(SqlAlchemyStore):
@@ -51,17 +68,17 @@ class TrackingStore(SqlAlchemyStore):
 
     def _log_metrics_once(self, run_id: str, metrics: Sequence[Metric]) -> None:
         # Called by MLflow's `_log_metrics`, which calls it again after a deadlock.
+        if not metrics:
+            return
         rows = self._rows(run_id, metrics)
         with self.ManagedSessionMaker(read_only=False) as session:
             stage: Any = select(SqlRun.lifecycle_stage).where(SqlRun.run_uuid == run_id)
             if session.scalar(stage) != LifecycleStage.ACTIVE:
                 # MLflow's own words for a run that is not there or deleted.
                 self._check_run_is_active(self._get_run(session, run_id))
-            if rows:
-                connection = session.connection()
-                dialect = connection.dialect.name
-                connection.execute(_new_metrics(dialect), rows)
-                connection.execute(_newer_latest(dialect), latest_of(rows))
+            connection = session.connection()
+            _write(connection, _NEW_METRICS, rows)
+            _write(connection, _NEWER_LATEST, latest_of(rows))
 
     def _rows(self, run_id: str, metrics: Sequence[Metric]) -> list[Row]:
         alone = len(metrics) == 1
@@ -72,47 +89,37 @@ class TrackingStore(SqlAlchemyStore):
 
     def _row(self, run_id: str, metric: Metric) -> Row:
         is_nan, value = self.sanitize_metric_value(metric.value)
-        return {
-            "run_uuid": run_id, "key": metric.key, "timestamp": metric.timestamp,
-            "step": metric.step, "value": value, "is_nan": is_nan,
-        }  # fmt: skip
+        return run_id, metric.key, metric.timestamp, metric.step, value, is_nan
 
 
 def latest_of(rows: Iterable[Row]) -> list[Row]:
     """The latest of each key, in the order of the keys: so two writers never lock crosswise."""
     latest: dict[str, Row] = {}
     for row in rows:
-        known = latest.get(row["key"])
+        known = latest.get(row[1])
         if known is None or _age(row) > _age(known):
-            latest[row["key"]] = row
+            latest[row[1]] = row
     return [latest[key] for key in sorted(latest)]
 
 
-def _age(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in _AGE)
+def _age(row: Row) -> tuple[int, int, float]:
+    """What decides which value is the latest: step, then time, then the value itself."""
+    _, _, timestamp, step, value, _ = row
+    return step, timestamp, value
 
 
-@lru_cache
-def _new_metrics(dialect: str) -> Any:
-    # A metric that was logged before, with the same value, time and step, is there already.
-    return _INSERT[dialect](SqlMetric.__table__).on_conflict_do_nothing()
-
-
-@lru_cache
-def _newer_latest(dialect: str) -> Any:
-    table = SqlLatestMetric.__table__
-    statement = _INSERT[dialect](table)
-    new = statement.excluded
-    return statement.on_conflict_do_update(
-        index_elements=[table.c.key, table.c.run_uuid],
-        set_={name: new[name] for name in (*_AGE, "is_nan")},
-        where=tuple_(*(new[name] for name in _AGE)) > tuple_(*(table.c[name] for name in _AGE)),
-    )
+def _write(connection: Any, statements: dict[str, str], rows: list[Row]) -> None:
+    dialect = connection.dialect.name
+    if dialect == "sqlite":
+        connection.exec_driver_sql(statements[dialect], rows)
+    else:
+        arrays = tuple(list(column) for column in zip(*rows, strict=True))
+        connection.exec_driver_sql(statements[dialect], arrays)
 
 
 def install() -> None:
     """Make it the server's store, through MLflow's registry of stores; before the first one."""
-    for scheme in _INSERT:
+    for scheme in _ROWS:
         handlers._tracking_store_registry.register(scheme, _build)
 
 

@@ -16,7 +16,9 @@ from provision.model.layout import Layout
 from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
-from provision.targets.aws_opening import Opener, Opening
+from provision.model.status import State
+from provision.targets.aws_lock import AwsLock
+from provision.targets.aws_opening import Opener, Opening, make_folders
 from provision.targets.aws_record import AwsPaths, AwsRecord, Connect
 from provision.targets.aws_work import AwsWork
 from provision.targets.base import (
@@ -25,7 +27,6 @@ from provision.targets.base import (
     Progress,
     Snapshot,
     Started,
-    State,
     Stopped,
     UpOptions,
 )
@@ -53,7 +54,6 @@ class AwsTarget:
     ) -> None:
         self._spec = spec
         self._spec_file = spec_file
-        self._layout = layout
         self._paths = AwsPaths.below(layout.root)
         self._connect = connect
         self._opener = Opener(spec, self._paths, now)
@@ -163,7 +163,7 @@ class AwsTarget:
         state, detail = self._state(record)
         return Snapshot(
             state=state, detail=detail, endpoint=endpoint, memory=0, processes=0, uptime=0.0,
-            data_bytes=0, free_bytes=0, sizing="", place=_place(record),
+            data_bytes=0, free_bytes=0, sizing="", place=record.place if record else "",
         )  # fmt: skip
 
     def logs(self) -> Mapping[str, Path]:
@@ -179,7 +179,11 @@ class AwsTarget:
         self._connect.end_emulated()
         workspace.remove_folder(self._paths.root)
         # It may hold what the same name has on this machine.
-        workspace.remove_empty_folder(self._layout.root)
+        workspace.remove_empty_folder(self._paths.root.parent)
+
+    def state_lock(self) -> AwsLock:
+        """The lock of its Terraform state."""
+        return AwsLock(self._spec, self._paths, self._opener, self._connect)
 
     # -- what is known --------------------------------------------------------------------------
 
@@ -224,11 +228,7 @@ class AwsTarget:
 
     @contextmanager
     def _opened(self, emulated: bool, progress: Progress) -> Iterator[AwsWork]:
-        root = self._layout.root
-        workspace.make_folder(root.parent, 0o711, enforce=False)
-        workspace.write_ignore_file(root.parent)
-        workspace.make_folder(root)
-        workspace.make_folder(self._paths.root)
+        make_folders(self._paths)
         with workspace.exclusive(
             self._paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
         ):
@@ -288,10 +288,3 @@ class AwsTarget:
             applied_at=self._now() if outputs else (stored.applied_at if stored else ""),
             outputs=outputs or (stored.outputs if stored else {}),
         )
-
-
-def _place(record: AwsRecord | None) -> str:
-    if record is None:
-        return ""
-    kind = ", emulated on this machine" if record.emulated else ""
-    return f"account {record.account}, {record.region}{kind}"

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from provision.adapters import workspace
 from provision.adapters.cloud.emptying import empty_bucket
 from provision.adapters.cloud.identity import identity_of
 from provision.adapters.cloud.server import server_view
 from provision.adapters.cloud.session import Cloud
-from provision.adapters.cloud.shared_state import read_shared
+from provision.adapters.cloud.shared_state import read_shared, shared_bucket
 from provision.adapters.cloud.state_bucket import state_bucket
 from provision.adapters.ledger import LedgerFile
 from provision.adapters.terraform.door import Terraform
@@ -21,9 +22,11 @@ from provision.model.account import Identity, ServerView
 from provision.model.ledger import is_run
 from provision.model.outputs import Outputs
 from provision.model.spec import Spec
+from provision.model.status import State
+from provision.model.terraform_lock import LockInfo, lock_from
 from provision.targets.aws_record import Access, AwsPaths
 from provision.targets.aws_work import AwsWork
-from provision.targets.base import Progress, State
+from provision.targets.base import Progress
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class Opening:
     access: Access
     me: Identity
     cloud: Cloud
+
+
+def make_folders(paths: AwsPaths) -> None:
+    """The stack's own folders, private and out of git."""
+    stack = paths.root.parent
+    workspace.make_folder(stack.parent, 0o711, enforce=False)
+    workspace.write_ignore_file(stack.parent)
+    workspace.make_folder(stack)
+    workspace.make_folder(paths.root)
 
 
 class Opener:
@@ -55,6 +67,15 @@ class Opener:
 
     def open(self, opening: Opening, progress: Progress) -> AwsWork:
         """Lay the configuration out, turn Terraform to the state, know the stack's run."""
+        terraform = self.terraform(opening, progress)
+        ledger = LedgerFile(self._paths.ledger, self._now)
+        run = ledger.read().run or self._shared_run(opening) or ledger.run()
+        return AwsWork(
+            self._spec, opening.access, opening.me, opening.cloud, terraform, ledger, run
+        )
+
+    def terraform(self, opening: Opening, progress: Progress) -> Terraform:
+        """Terraform in the stack's folder, turned to its state. The caller holds the lock."""
         access = opening.access
         program = find_program(access.environment)
         root = lay_out(self._paths.terraform, access.override)
@@ -63,10 +84,7 @@ class Opener:
             progress.note(note)
         with progress.step("preparing Terraform"):
             fetching.init(self._backend(opening))
-        terraform = Terraform(program, root, access.environment, on_note=progress.note)
-        ledger = LedgerFile(self._paths.ledger, self._now)
-        run = ledger.read().run or self._shared_run(opening) or ledger.run()
-        return AwsWork(self._spec, access, opening.me, opening.cloud, terraform, ledger, run)
+        return Terraform(program, root, access.environment, on_note=progress.note)
 
     def _backend(self, opening: Opening) -> Mapping[str, Any] | None:
         aws = self._spec.aws
@@ -77,9 +95,25 @@ class Opener:
 
     def shared_outputs(self, opening: Opening) -> dict[str, Any]:
         """The outputs in a state that others share; empty where there is none."""
-        key = f"{self._spec.name}/terraform.tfstate"
-        state = read_shared(opening.cloud, opening.me, self._spec.aws.state_name, key)
-        return dict((state or {}).get("outputs") or {})
+        return dict((self._shared(opening, "") or {}).get("outputs") or {})
+
+    def shared_lock(self, opening: Opening) -> LockInfo | None:
+        """Who holds the lock of a state that others share; it lies beside it in the bucket."""
+        value = self._shared(opening, ".tflock")
+        return None if value is None else lock_from(value)
+
+    def lock_place(self, opening: Opening) -> str:
+        """Where that lock lies."""
+        bucket = shared_bucket(opening.me, self._spec.aws.state_name)
+        return f"s3://{bucket}/{self._key}.tflock"
+
+    @property
+    def _key(self) -> str:
+        return f"{self._spec.name}/terraform.tfstate"
+
+    def _shared(self, opening: Opening, suffix: str) -> dict[str, Any] | None:
+        name = self._spec.aws.state_name
+        return read_shared(opening.cloud, opening.me, name, f"{self._key}{suffix}")
 
     def is_ended_elsewhere(self, access: Access | None) -> bool:
         """Whether a state that others share holds nothing any more."""

@@ -36,6 +36,12 @@ class AwsRecord:
         """Whether the account is an emulated one that was started for this stack alone."""
         return self.emulated and not self.lent
 
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        kind = ", emulated on this machine" if self.emulated else ""
+        return f"account {self.account}, {self.region}{kind}"
+
     def to_json(self) -> dict[str, Any]:
         """The record as it is stored."""
         return {"schema": SCHEMA, **asdict(self), "outputs": dict(self.outputs)}

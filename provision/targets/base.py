@@ -5,25 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from provision.model.endpoint import Endpoint
-from provision.model.plan_words import PlanWords
+from provision.model.status import State
+from provision.model.terraform_lock import LockInfo
 
-Approve = Callable[[PlanWords], None]
+if TYPE_CHECKING:
+    from provision.model.plan_words import PlanWords
+
+Approve = Callable[["PlanWords"], None]
 """Shows what would be done and returns when that is agreed to; raises `RefusedError` otherwise."""
-
-
-class State(StrEnum):
-    """Where a stack is in its life. `FAILED`: it cannot run until someone mends the cause."""
-
-    NEVER_STARTED = "never started"
-    STARTING = "starting"
-    RUNNING = "running"
-    FAILED = "failed"
-    STOPPED = "stopped"
 
 
 def approve_all(_: PlanWords) -> None:
@@ -105,6 +98,19 @@ class Holding:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Held:
+    """A lock of a stack's state that somebody took.
+
+    `lives`: whether the process that took it still runs; `None` where that cannot be seen from
+    here. `place` is the file or the object that is the lock.
+    """
+
+    lock: LockInfo
+    lives: bool | None
+    place: str
+
+
 Tell = Callable[[str], None]
 
 
@@ -122,6 +128,16 @@ class Progress(Protocol):
 
         Where lines cannot be replaced, what is told to the value of the block is shown instead.
         """
+
+
+class StateLock(Protocol):
+    """The lock of a stack's state, which one command of Terraform holds at a time."""
+
+    def holder(self) -> Held | None:
+        """Who holds it, or held it when he was killed; `None` when it is free."""
+
+    def remove(self, held: Held, progress: Progress) -> None:
+        """Remove that very lock. Raises `RefusedError` while its owner lives."""
 
 
 class Target(Protocol):
@@ -150,3 +166,6 @@ class Target(Protocol):
 
     def delete_data(self) -> None:
         """Delete the data for good. The caller has asked."""
+
+    def state_lock(self) -> StateLock | None:
+        """The lock of its state; `None` on a rung that has no such state."""

@@ -15,6 +15,7 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.plan_words import PlanWords
 from provision.model.spec import Spec
+from provision.model.status import State
 from provision.targets import boot, guards, supervision
 from provision.targets import local_settings as settings
 from provision.targets.base import (
@@ -23,7 +24,6 @@ from provision.targets.base import (
     Progress,
     Snapshot,
     Started,
-    State,
     Stopped,
     UpOptions,
 )
@@ -138,6 +138,9 @@ class LocalTarget:
         """Delete the stack's folder, and the artifacts where they lie elsewhere."""
         workspace.remove_folder(self._layout.artifacts)
         workspace.remove_folder(self._layout.root)
+
+    def state_lock(self) -> None:
+        """None: Terraform does not work here, and the system frees a killed command's own lock."""
 
     # -- planning -------------------------------------------------------------------------------
 

@@ -12,11 +12,9 @@ from provision.model.layout import Layout
 from provision.model.sizing import Sizing, Wishes
 from provision.model.spec import Spec
 from provision.server.settings import AuthSettings, ServerSettings
-from provision.targets.record import StackRecord
+from provision.targets.record import ANY_ADDRESS, StackRecord, netloc
 
 ADMIN = "admin"
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, never a default
-"""Addresses that mean all of this machine's, and the one that a local client uses instead."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,9 @@ def allowed_hosts(spec: Spec, host: Host, port: int) -> list[str]:
     """
     names = ["localhost", "127.0.0.1", "[::1]"]
     listen = str(spec.access.listen)
-    names += [_netloc(name) for name in host.names] if listen in ANY_ADDRESS else [_netloc(listen)]
+    names += [netloc(name) for name in host.names] if listen in ANY_ADDRESS else [netloc(listen)]
     names += spec.access.allowed_hosts
     return list(dict.fromkeys(n for name in names for n in _with_port(name, port)))
-
-
-def _netloc(name: str) -> str:
-    return f"[{name}]" if ":" in name else name
 
 
 def _with_port(name: str, port: int) -> Iterable[str]:
@@ -89,18 +83,17 @@ def fingerprint(record: StackRecord, sizing: Sizing, spec: Spec, host: Host) -> 
 def aliases(spec: Spec, host: Host, record: StackRecord) -> tuple[str, ...]:
     """Tracking URIs for other machines: the names that the spec lists, then this machine's own."""
     listed = [name for name in spec.access.allowed_hosts if "*" not in name]
-    own = [_netloc(name) for name in host.names if not name.endswith(".localdomain")]
+    own = [netloc(name) for name in host.names if not name.endswith(".localdomain")]
     names = [*listed, *own] if record.listen in ANY_ADDRESS else listed
     return tuple(f"http://{list(_with_port(name, record.port))[-1]}" for name in names)
 
 
 def endpoint_of(record: StackRecord, layout: Layout, others: tuple[str, ...] = ()) -> Endpoint:
     """How a client on this machine gets in, and by which URIs `others` do."""
-    host = ANY_ADDRESS.get(record.listen, record.listen)
     has_auth = record.auth == "basic"
     return Endpoint(
         name=record.name,
-        uri=f"http://{_netloc(host)}:{record.port}",
+        uri=record.uri,
         mlflow_version=record.mlflow_version,
         credentials=Credentials(ADMIN, layout.admin_password) if has_auth else None,
         aliases=others,

@@ -7,6 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 SCHEMA = "provision.stack/1"
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, never a default
+"""Addresses that mean all of this machine's, and the one that a local client uses instead."""
+
+
+def netloc(name: str) -> str:
+    """A host name or address as it stands in a URI."""
+    return f"[{name}]" if ":" in name else name
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,12 @@ class StackRecord:
     fingerprint: str
     database_port: int = 0
     created_at: str = ""
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI for clients on this machine; empty where there is no server."""
+        host = ANY_ADDRESS.get(self.listen, self.listen)
+        return f"http://{netloc(host)}:{self.port}" if host else ""
 
     def to_json(self) -> dict[str, Any]:
         """The record as it is stored."""

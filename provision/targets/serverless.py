@@ -13,6 +13,7 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.plan_words import PlanWords
 from provision.model.spec import Spec
+from provision.model.status import State
 from provision.server import locations
 from provision.targets import guards, supervision
 from provision.targets.base import (
@@ -21,7 +22,6 @@ from provision.targets.base import (
     Progress,
     Snapshot,
     Started,
-    State,
     Stopped,
     UpOptions,
 )
@@ -116,6 +116,9 @@ class ServerlessTarget:
         """Delete the store and the artifacts."""
         workspace.remove_folder(self._layout.artifacts)
         workspace.remove_folder(self._layout.root)
+
+    def state_lock(self) -> None:
+        """None: Terraform does not work here, and the system frees a killed command's own lock."""
 
     def _localise(self) -> int:
         if not self._layout.sqlite_file.exists():

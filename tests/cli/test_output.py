@@ -12,19 +12,21 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provision._version import __version__
 from provision.adapters.packages import installed_version
 from provision.cli.parser import build_parser
+from provision.targets.aws_record import AwsRecord
 from tests.conftest import Cli
 
 EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
-    "init", "validate", "schema", "plan", "up", "status", "list", "down", "check", "env", "open",
-    "logs", "emulate", "version", "completion",
+    "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check", "env",
+    "open", "logs", "emulate", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -61,6 +63,50 @@ CASES: dict[str, tuple[str | None, str]] = {
     "usage-bad-port": (None, "up --port 0"),
 }
 
+_AWS = "name: churn\ntarget: aws\naws:\n  region: eu-west-1\n"
+CASES |= {
+    "status-offline": (_AWS, "status --offline"),
+    "status-offline-json": (_AWS, "status --offline --json"),
+    "status-offline-never-started": (GOOD, "status --offline"),
+    "unlock-local": (GOOD, "unlock"),
+    "unlock-free": (_AWS, "unlock"),
+    "unlock-nobody-to-ask": (_AWS, "unlock"),
+    "unlock-yes": (_AWS, "unlock --yes"),
+    "unlock-yes-json": (_AWS, "unlock --yes --json"),
+}
+# Name of the case -> what lies in the stack's folder before, as JSON.
+_RECORD = AwsRecord(
+    name="churn",
+    spec_file="provision.yaml",
+    account="123456789012",
+    region="eu-west-1",
+    emulated=True,
+    state="local",
+    mlflow_version=installed_version("mlflow") or "",
+    created_at="2026-11-21T08:00:00+00:00",
+    applied_at="2026-11-21T08:05:00+00:00",
+    outputs={
+        "server": {
+            "value": {"instance_id": "i-1", "public_ip": "198.51.100.7", "image_id": "ami-1"}
+        }
+    },
+)
+_LOCKED = {
+    "aws/terraform/stacks/tracking/.terraform.tfstate.lock.info": {
+        "ID": "1d4a0000-0000-0000-0000-000000000000",
+        "Operation": "OperationTypeApply",
+        "Who": "ana@her-laptop",
+        "Created": "2026-11-21T07:00:00.123456789Z",
+    }
+}
+FILES: dict[str, dict[str, dict[str, Any]]] = {
+    "unlock-nobody-to-ask": _LOCKED,
+    "unlock-yes": _LOCKED,
+    "unlock-yes-json": _LOCKED,
+    "status-offline": {"aws/record.json": _RECORD.to_json()},
+    "status-offline-json": {"aws/record.json": _RECORD.to_json()},
+}
+
 
 def without_what_varies(text: str, folder: Path) -> str:
     """Machine, versions and free disk taken out."""
@@ -68,6 +114,8 @@ def without_what_varies(text: str, folder: Path) -> str:
     text = text.replace(installed_version("mlflow") or "no mlflow", "MLFLOW")
     text = text.replace(sys.version.split()[0], "PYTHON")
     text = re.sub(r'"free_bytes": \d+', '"free_bytes": FREE', text)
+    text = re.sub(r"Z, for [^)]*", "Z, for AGE", text)
+    text = re.sub(r'"age_seconds": \d+', '"age_seconds": AGE', text)
     return re.sub(r"[\d.]+ [kMGT]B free", "FREE free", text)
 
 
@@ -106,7 +154,19 @@ def test_a_command_says_exactly_what_its_file_holds(cli: Cli, name: str) -> None
     spec, line = CASES[name]
     if spec is not None:
         cli.spec(spec)
+    for path, value in FILES.get(name, {}).items():
+        file = cli.folder / ".provision/churn" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value), encoding="utf-8")
     compare(name, transcript(cli, line))
+
+
+def test_status_says_the_same_fields_with_and_without_looking(cli: Cli) -> None:
+    cli.spec(GOOD)
+    looked, recorded = cli.json("status"), cli.json("status", "--offline")
+    assert list(looked) == list(recorded)
+    same = ("schema", "name", "target", "state", "detail", "uri")
+    assert [looked[key] for key in same] == [recorded[key] for key in same]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from provision.targets.aws_record import AwsRecord
+from provision.targets.record import StackRecord
 
 HEAVY = {
     "mlflow", "boto3", "botocore", "pydantic", "yaml", "rich", "psutil", "python_terraform",
@@ -23,14 +28,14 @@ print(*sorted(sys.modules), sep="\\n", file=sys.stderr)
 """
 
 
-def run(program: str, *arguments: str) -> set[str]:
+def run(program: str, *arguments: str, folder: Path | None = None) -> set[str]:
     command = [sys.executable, "-I", "-c", program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     return set(done.stderr.split())
 
 
-def modules_loaded_by(*arguments: str) -> set[str]:
-    return run(PROGRAM, *arguments)
+def modules_loaded_by(*arguments: str, folder: Path | None = None) -> set[str]:
+    return run(PROGRAM, *arguments, folder=folder)
 
 
 def modules_of_a_bare_python() -> set[str]:
@@ -46,4 +51,35 @@ def test_nothing_heavy_is_imported(arguments: tuple[str, ...]) -> None:
         "provision._version", "provision.cli", "provision.cli.main", "provision.cli.parser",
         "provision.cli.console", "provision.cli.other", "provision.ui", "provision.settings",
         "provision.errors", "provision.model", "provision.model.secrets",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["aws", "local"])
+def test_status_offline_loads_no_more_than_records_need(tmp_path: Path, target: str) -> None:
+    """It is to take at most six times a bare Python; bench/terraform.py measures that."""
+    server = {"instance_id": "i-1", "public_ip": "198.51.100.7", "image_id": "ami-1"}
+    in_account = AwsRecord(
+        "churn", "provision.yaml", "123456789012", "eu-west-1", False, "local", "3.17.2",
+        "2026-11-21T08:00:00+00:00", "2026-11-21T08:05:00+00:00", {"server": {"value": server}},
+    )  # fmt: skip
+    here = StackRecord(
+        "churn", "local", "local", "provision.yaml", "127.0.0.1", 5999, "sqlite", "none",
+        "artifacts", "3.17.2", "2 workers", "",
+    )  # fmt: skip
+    (tmp_path / "provision.yaml").write_text(f"name: churn\ntarget: {target}\n", encoding="utf-8")
+    for path, record in (("aws/record.json", in_account), ("stack.json", here)):
+        file = tmp_path / ".provision/churn" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(record.to_json()), encoding="utf-8")
+    loaded = modules_loaded_by("status", "--offline", folder=tmp_path) - modules_of_a_bare_python()
+    assert "provision.offline" in loaded
+    assert not loaded & HEAVY
+    ours = {name for name in loaded if name.startswith("provision.")}
+    assert ours <= {
+        "provision._version", "provision.cli", "provision.cli.main", "provision.cli.parser",
+        "provision.cli.console", "provision.cli.status", "provision.cli.status_texts",
+        "provision.ui", "provision.settings", "provision.errors", "provision.offline",
+        "provision.model", "provision.model.status", "provision.model.outputs",
+        "provision.model.units",
+        "provision.targets", "provision.targets.aws_record", "provision.targets.record",
     }  # fmt: skip

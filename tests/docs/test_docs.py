@@ -109,6 +109,17 @@ def test_the_commands_of_a_page_work_in_their_order(page: Path, reader: Cli) -> 
     assert done.returncode == 0, f"{done.stderr}\n{reader.logs()}"
 
 
+def test_the_account_pages_commands_are_understood() -> None:
+    """What they do is tried by tests/terraform/test_up_*.py, which take minutes."""
+    (page,) = (page for page in PAGES if page.name == ACCOUNT_PAGE)
+    typed = [shlex.split(command) for command in typed_on(page)]
+    assert [words[:2] for words in typed] == [
+        ["provision", name] for name in ("plan", "up", "status", "down")
+    ]
+    for words in typed:
+        build_parser().parse_args(words[1:])
+
+
 def test_console_blocks_hold_commands_only() -> None:
     for block in all_blocks("console"):
         assert all(line.startswith("$ ") for line in block.text.splitlines()), block.label

@@ -16,7 +16,7 @@ import pytest
 from provision import Stack
 from provision.adapters.processes import any_free_port, holder_of, marked
 from provision.errors import CheckFailedError, MissingError, ProvisionError, SpecError
-from provision.targets.base import State
+from provision.model.status import State
 from tests.conftest import Cli
 
 pytestmark = pytest.mark.slow

@@ -180,6 +180,7 @@ class Terraform:
             lambda commands: commands.cmd("force-unlock", identity, force=FLAG), "unlock the state"
         )
         self._require(done, "unlock the state")
+        owner.forget_dead(self.root)
 
     def _settle_state(self) -> None:
         """Before a command: the state is whole, and what could not be stored before is."""

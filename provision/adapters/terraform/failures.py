@@ -209,8 +209,8 @@ def failure(diagnostics: Sequence[Diagnostic], printed: str, context: Context) -
 def _held(lock: LockInfo) -> ProvisionError:
     return LockedError(
         f"{lock.who} works on this stack since {lock.created} ({lock.operation})",
-        next_step="wait until that command has ended, then run this again; if it was killed: "
-        "provision unlock",
+        next_step="wait until that command has ended, then run this again; provision unlock shows "
+        "whether it still lives, and removes the lock of one that was killed",
         lock=lock,
     )
 

@@ -44,7 +44,8 @@ def remove_local(root: Path, identity: str) -> bool:
     if owner_lives(root, lock):
         raise RefusedError(
             f"{lock.who} still works on this stack ({lock.operation} since {lock.created})",
-            next_step="wait until that command has ended, or stop it with Ctrl-C",
+            next_step="wait until that command has ended, or stop it with Ctrl-C; "
+            "provision unlock shows whether it still lives",
         )
     (root / LOCAL_LOCK).unlink(missing_ok=True)
     owner.forget_dead(root)

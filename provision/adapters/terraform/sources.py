@@ -36,6 +36,11 @@ def lay_out(folder: Path, override: str | None = None) -> Path:
     for part in ("modules", "stacks"):
         _renew(source / part, folder / part)
     _write(folder / _ROOT / OVERRIDE, override)
+    return root_of(folder)
+
+
+def root_of(folder: Path) -> Path:
+    """The root module's own folder in a configuration that is laid out in `folder`."""
     return folder / _ROOT
 
 

@@ -1,0 +1,75 @@
+"""The text of `status`, and how figures look everywhere. Imports as little as it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from provision.model.status import State, StatusResult
+from provision.model.units import format_duration
+
+Paint = Callable[[str, str], str]
+
+_STATES = {State.RUNNING: "good", State.STARTING: "warn", State.FAILED: "bad"}
+
+
+def amount(count: float) -> str:
+    """Bytes as a person says them: 1.4 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def columns(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as left-aligned columns."""
+    table = [tuple(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )
+
+
+def status(result: StatusResult, paint: Paint) -> str:
+    """One screen about one stack."""
+    state = paint(_STATES.get(result.state, "dim"), str(result.state.value))
+    rows = [("name", result.name), ("target", result.target)]
+    rows.append(("state", f"{state} ({result.detail})" if result.detail else state))
+    if result.uri:
+        rows.append(("tracking URI", result.uri))
+    if result.mlflow_version:
+        rows.append(("MLflow", result.mlflow_version))
+    if result.processes:
+        rows.append(("uptime", format_duration(result.uptime_seconds)))
+        rows.append(("memory", f"{amount(result.memory_bytes)} in {result.processes} processes"))
+    if result.sizing:
+        rows.append(("sizing", result.sizing))
+    if result.place:
+        rows.append(("place", result.place))
+    elif result.data_bytes or result.free_bytes:
+        rows.append(("disk", f"{amount(result.data_bytes)} used, {amount(result.free_bytes)} free"))
+    if result.until:
+        rows.append(("until", result.until))
+    rows += _server_rows(result.server)
+    return columns(rows)
+
+
+def _server_rows(server: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if server is None:
+        return []
+    counts, database = server.get("counts") or {}, server.get("database") or {}
+    rows = [("server", str(server.get("state", "unknown")))]
+    if database:
+        answer = f"{database.get('kind')}, schema {database.get('revision')}"
+        rows.append(("database", answer if database.get("ok") else str(database.get("error"))))
+    if counts:
+        rows.append(
+            (
+                "contents",
+                f"{counts.get('experiments')} experiments, {counts.get('runs')} runs, "
+                f"{counts.get('registered_models')} registered models",
+            )
+        )
+    return rows
