@@ -8,7 +8,7 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,13 +33,26 @@ class Times:
         return statistics.median(self.cpu)
 
 
-def time_once(command: Sequence[str]) -> tuple[float, float]:
-    """Wall and CPU seconds of one whole process; its output is read and thrown away."""
+def time_once(
+    command: Sequence[str],
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    code: int = 0,
+) -> tuple[float, float]:
+    """Wall and CPU seconds of one whole process with all that it started and waited for.
+
+    Its output is thrown away. One that ends with another exit code than `code` has no time.
+    """
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
+    taken = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
-    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    if process.returncode != code:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return taken, usage.ru_utime + usage.ru_stime
 
 
 def in_turn(commands: Sequence[Sequence[str]], rounds: int) -> list[Times]:
