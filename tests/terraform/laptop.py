@@ -125,10 +125,11 @@ def laptop(folder: Path, aws: EmulatedAws, spec: str, **more: str) -> Laptop:
 
     `more` are AWS settings that differ from the account's usual ones.
     """
-    (folder / "work").mkdir(parents=True)
+    desk = folder / "desk"
+    desk.mkdir(parents=True)
     seen = environment(folder) | aws.environment | {"PYTHONPATH": str(ROOT)} | more
     kept = {key: value for key, value in seen.items() if key not in (VARIABLE, "HOME", "GOGC")}
-    made = Laptop(folder / "work", kept)
+    made = Laptop(desk, kept)
     made.spec(spec)
     return made
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 _SECONDS = 0.3
 PLAN = "provision.tfplan"
-_PLANS = f"*/*/.provision/*/aws/terraform/stacks/tracking/{PLAN}"
+_PLANS = f"*/desk/.provision/*/aws/terraform/stacks/tracking/{PLAN}"
 
 
 class Spy:

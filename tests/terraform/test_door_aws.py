@@ -27,6 +27,7 @@ from tests.terraform.faulty_aws import (
     faulty_aws,
 )
 from tests.terraform.program import REGION, environment, needs_terraform
+from tests.terraform.provider import VARIABLE
 
 pytestmark = [needs_terraform, pytest.mark.slow]
 _PROVIDER = f"""
@@ -65,7 +66,9 @@ def faulty(aws: EmulatedAws) -> Iterator[FaultyAws]:
 
 def _door(root: Path, text: str, endpoint: str) -> Terraform:
     root.mkdir(parents=True)
-    shared = {k: v for k, v in environment(root.parent).items() if k not in ("PATH", "HOME")}
+    # A provider that the tests share would ask the account that it was started for.
+    own = ("PATH", "HOME", VARIABLE)
+    shared = {k: v for k, v in environment(root.parent).items() if k not in own}
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     return door(root, text, **{**shared, **keys, "AWS_ENDPOINT_URL": endpoint})
 
