@@ -24,8 +24,10 @@ from mlflow.utils.validation import (
     _validate_metric,
     _validate_run_id,
 )
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
+_RUNS = SqlRun.__table__.c
+_STAGE = select(_RUNS.lifecycle_stage).where(_RUNS.run_uuid == bindparam("run"))
 # In the order of the columns below: run, key, timestamp, step, value, whether it is NaN.
 Row = tuple[str, str, int, int, float, bool]
 
@@ -72,11 +74,10 @@ class TrackingStore(SqlAlchemyStore):
             return
         rows = self._rows(run_id, metrics)
         with self.ManagedSessionMaker(read_only=False) as session:
-            stage: Any = select(SqlRun.lifecycle_stage).where(SqlRun.run_uuid == run_id)
-            if session.scalar(stage) != LifecycleStage.ACTIVE:
+            connection = session.connection()
+            if connection.execute(_STAGE, {"run": run_id}).scalar() != LifecycleStage.ACTIVE:
                 # MLflow's own words for a run that is not there or deleted.
                 self._check_run_is_active(self._get_run(session, run_id))
-            connection = session.connection()
             _write(connection, _NEW_METRICS, rows)
             _write(connection, _NEWER_LATEST, latest_of(rows))
 
