@@ -17,6 +17,8 @@ from provision.app import check as checks
 from provision.app import lifecycle, stacks
 from provision.app import unlock as unlocking
 from provision.app.check_local import check_local
+from provision.app.people import People
+from provision.app.people_server import PeopleServer
 from provision.app.specs import ValidationResult, default_spec, validate
 from provision.emulator.client import Emulated, require_moto
 from provision.errors import MissingError, ProvisionError, RefusedError
@@ -35,6 +37,7 @@ from provision.targets.record import ANY_ADDRESS
 from provision.targets.serverless import ServerlessTarget
 
 _REHEARSAL_REGION = "eu-west-1"
+_PEOPLE_SECONDS = 60  # a list of ten thousand accounts takes a while
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,24 @@ class OpenedStack:
         return unlocking.unlock(
             self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
         )
+
+    @contextmanager
+    def people(self, progress: Progress, passwords: str | None) -> Iterator[People]:
+        """The accounts on the server; `passwords` is a folder to use instead of the stack's."""
+        vault = self.passwords(passwords)
+        endpoint = self.require_endpoint()
+        if not endpoint.has_server or endpoint.credentials is None:
+            raise MissingError(
+                f"{self.spec.name} has no accounts: whoever reaches it may do everything",
+                next_step="set auth: basic under access in provision.yaml, then provision up",
+            )
+        with TrackingClient.from_endpoint(endpoint, timeout=_PEOPLE_SECONDS) as client:
+            yield People(PeopleServer(client), vault, progress)
+
+    def passwords(self, folder: str | None) -> workspace.PasswordFolder:
+        """Where people's passwords are kept until they are handed out."""
+        chosen = Path(folder).expanduser().absolute() if folder else self.layout.people
+        return workspace.PasswordFolder(chosen)
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""

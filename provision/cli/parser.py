@@ -64,7 +64,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = _common()
-    for add in (_spec_commands, _up_commands, _life_commands, _client_commands, _other_commands):
+    for add in (
+        _spec_commands, _up_commands, _life_commands, _client_commands, _people_commands,
+        _other_commands,
+    ):  # fmt: skip
         add(commands, common)
     return parser
 
@@ -214,6 +217,56 @@ def _client_commands(commands: Subparsers, common: _Parser) -> None:
 
 def _formats_help() -> str:
     return "bash, zsh, fish, powershell, dotenv, json, conda, requirements (default: your shell)"
+
+
+def _people_commands(commands: Subparsers, common: _Parser) -> None:
+    text = "accounts for people, by name or from a roster"
+    users = commands.add_parser(
+        "users", help=text, description=text[:1].upper() + text[1:] + "."
+    ).add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add = _Adder(users, common)
+    new = add(
+        "add", _lazy("users", "add"), "add people; their passwords go into files",
+        "provision users add ana", "provision users add bo cy --team red",
+        "provision users add eve --role guest",
+    )  # fmt: skip
+    new.add_argument("names", nargs="+", metavar="NAME", help="a user name")
+    new.add_argument("--role", default="student", choices=("student", "guest", "staff"))
+    new.add_argument("--team", default="", help="the team whose experiment they share")
+    add("list", _lazy("users", "list_users"), "show everybody", "provision users list --json")
+    remove = add(
+        "remove", _lazy("users", "remove"), "remove accounts; what they logged stays",
+        "provision users remove ana",
+    )  # fmt: skip
+    reset = add(
+        "reset", _lazy("users", "reset"), "draw new passwords", "provision users reset ana",
+    )  # fmt: skip
+    for command in (remove, reset):
+        command.add_argument("names", nargs="+", metavar="NAME", help="a user name")
+    sync = _sync_command(add)
+    for command in (remove, sync):
+        command.add_argument("--yes", action="store_true", help="do not ask")
+    for command in (new, remove, reset, sync):
+        command.add_argument("--passwords", metavar="DIR", help=_PASSWORDS)
+
+
+_PASSWORDS = "where passwords are kept (default: people/ in the stack's folder)"
+
+
+def _sync_command(add: _Adder) -> _Parser:
+    sync = add(
+        "sync", _lazy("users", "sync"), "make the accounts those of a class list",
+        "provision users sync --roster class.csv --plan",
+        "provision users sync --roster class.csv",
+        "provision users sync --roster class.csv --prune --yes",
+    )  # fmt: skip
+    sync.add_argument(
+        "--roster", required=True, metavar="CSV",
+        help="columns: username, name, email, role (student, guest, staff), team",
+    )  # fmt: skip
+    sync.add_argument("--plan", action="store_true", help="show what it would do, and do nothing")
+    sync.add_argument("--prune", action="store_true", help="remove who is not on the roster")
+    return sync
 
 
 def _other_commands(commands: Subparsers, common: _Parser) -> None:

@@ -53,6 +53,7 @@ Scenario = Literal["server", "none"]
 Target = Literal["local", "compose", "aws", "rehearsal"]
 Engine = Literal["sqlite", "postgres"]
 Auth = Literal["none", "basic"]
+Others = Literal["read", "none"]
 
 _Count = Annotated[int, Field(ge=1, le=64)] | Auto
 _Size = Annotated[str, Field(pattern=SIZE_PATTERN)] | Auto
@@ -137,6 +138,13 @@ class Access(Section):
         "read, change and delete everything. Default: `basic` on the targets `aws` and "
         "`rehearsal`, `none` on every other.",
         examples=["none", "basic"],
+    )
+    others: Annotated[Others, BeforeValidator(one_of(get_args(Others)))] = Field(
+        default="read",
+        description="With accounts: what each may do with experiments and models that it neither "
+        "made nor was given: `read` them, or `none` (they do not even show). A course wants "
+        "`none`.",
+        examples=["read", "none"],
     )
     allowed_hosts: Annotated[
         tuple[_Host, ...],
