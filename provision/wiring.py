@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from provision.adapters import handouts as handout_files
 from provision.adapters import packages, processes, specfile, workspace
 from provision.adapters.local_store import LocalFiles
 from provision.adapters.tracking import TrackingClient
 from provision.app import check as checks
-from provision.app import lifecycle, stacks
+from provision.app import handouts, lifecycle, stacks
 from provision.app import unlock as unlocking
 from provision.app.check_local import check_local
 from provision.app.people import People
@@ -25,6 +26,7 @@ from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
+from provision.model.people import Person
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
 from provision.model.status import StatusResult
@@ -130,6 +132,24 @@ class OpenedStack:
         """Where people's passwords are kept until they are handed out."""
         chosen = Path(folder).expanduser().absolute() if folder else self.layout.people
         return workspace.PasswordFolder(chosen)
+
+    def hand_out(
+        self,
+        people: Sequence[Person],
+        folder: Path,
+        uri: str | None,
+        passwords: str | None,
+        progress: Progress,
+    ) -> handouts.HandoutResult:
+        """Write what `people` need to connect into `folder`."""
+        endpoint = handouts.endpoint_for(self.require_endpoint(), uri)
+        source = handouts.HandoutSource(
+            endpoint,
+            ca=workspace.read_text(endpoint.ca_file) if endpoint.ca_file else "",
+            page=packages.data_file("handout.html"),
+            password_of=self.passwords(passwords).read,
+        )
+        return handouts.write(people, folder, source, handout_files, progress)
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""

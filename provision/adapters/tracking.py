@@ -259,9 +259,7 @@ class TrackingClient:
         return self._call("GET", f"{route}?{urlencode(query)}")
 
     def _call(self, method: str, route: str, body: bytes | None = None) -> dict[str, Any]:
-        return json_object(
-            self.ask(method, f"{_API}{route}", body, _JSON if body else _NO_HEADERS)
-        )
+        return json_object(self.ask(method, f"{_API}{route}", body, _JSON if body else _NO_HEADERS))
 
     def ask(
         self,

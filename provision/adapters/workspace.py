@@ -125,6 +125,12 @@ def read_secret(path: Path) -> Secret:
         return Secret(path.read_text(encoding="utf-8").strip())
 
 
+def read_text(path: Path) -> str:
+    """The text of a file."""
+    with explained(path, "read"):
+        return path.read_text(encoding="utf-8")
+
+
 def free_bytes(path: Path) -> int:
     """Bytes that this user may still write where `path` is, or will be."""
     existing = next(folder for folder in (path, *path.parents) if folder.exists())

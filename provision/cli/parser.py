@@ -248,6 +248,19 @@ def _people_commands(commands: Subparsers, common: _Parser) -> None:
         command.add_argument("--yes", action="store_true", help="do not ask")
     for command in (new, remove, reset, sync):
         command.add_argument("--passwords", metavar="DIR", help=_PASSWORDS)
+    _handout_command(_Adder(commands, common))
+
+
+def _handout_command(add: _Adder) -> None:
+    handout = add(
+        "handout", _lazy("handout", "handout"), "write what each person needs to connect",
+        "provision handout handouts", "provision handout handouts --roster class.csv",
+        "provision handout handouts --uri http://mlflow.lab.example:5000",
+    )  # fmt: skip
+    handout.add_argument("folder", metavar="DIR", help="where the folders and zips go")
+    handout.add_argument("--roster", metavar="CSV", help="for these people (default: everybody)")
+    handout.add_argument("--uri", metavar="URI", help="the address that they use")
+    handout.add_argument("--passwords", metavar="DIR", help=_PASSWORDS)
 
 
 _PASSWORDS = "where passwords are kept (default: people/ in the stack's folder)"
