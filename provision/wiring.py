@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from provision.adapters import packages, processes, specfile, workspace
 from provision.adapters.local_store import LocalFiles
 from provision.adapters.tracking import TrackingClient
 from provision.app import check as checks
+from provision.app import cost as costs
 from provision.app import handouts, lifecycle, stacks
 from provision.app import unlock as unlocking
 from provision.app.check_local import check_local
@@ -24,9 +26,11 @@ from provision.app.specs import ValidationResult, default_spec, validate
 from provision.emulator.client import Emulated, require_moto
 from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.model.clients import shell_from
+from provision.model.cost import Use
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.people import Person
+from provision.model.prices import Prices
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
 from provision.model.status import StatusResult
@@ -150,6 +154,30 @@ class OpenedStack:
             password_of=self.passwords(passwords).read,
         )
         return handouts.write(people, folder, source, handout_files, progress)
+
+    def days_left(self) -> int:
+        """For how many days the stack is needed; 30 where no end is set."""
+        today = datetime.now(UTC).astimezone().date()
+        return costs.days_until(self.spec.lifetime.until, today)
+
+    def cost(self, use: Use, *, live: bool, actual: bool, progress: Progress) -> costs.CostResult:
+        """What the stack costs on AWS; asks AWS only for `live` prices and the `actual` bill."""
+        table = Prices.from_json(json.loads(packages.data_file("prices.json")))
+        region = self._region or table.base_region
+        if not (live or actual):
+            return costs.cost(self.spec, region, table, use, None)
+        from provision.billing import Billing  # noqa: PLC0415 - loads botocore
+
+        asking = Billing(self.settings.environment, self.layout.root)
+        with progress.step("asking AWS"):
+            result = costs.cost(self.spec, region, table, use, asking.hourly if live else None)
+            return replace(result, bill=asking.bill(self.spec.name)) if actual else result
+
+    @property
+    def _region(self) -> str:
+        environment = self.settings.environment
+        named = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        return self.spec.aws.region or named or ""
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""

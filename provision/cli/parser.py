@@ -249,6 +249,7 @@ def _people_commands(commands: Subparsers, common: _Parser) -> None:
     for command in (new, remove, reset, sync):
         command.add_argument("--passwords", metavar="DIR", help=_PASSWORDS)
     _handout_command(_Adder(commands, common))
+    _cost_command(_Adder(commands, common))
 
 
 def _handout_command(add: _Adder) -> None:
@@ -280,6 +281,46 @@ def _sync_command(add: _Adder) -> _Parser:
     sync.add_argument("--plan", action="store_true", help="show what it would do, and do nothing")
     sync.add_argument("--prune", action="store_true", help="remove who is not on the roster")
     return sync
+
+
+def _cost_command(add: _Adder) -> None:
+    cost = add(
+        "cost", _lazy("cost", "cost"), "estimate what the stack costs on AWS; show the bill",
+        "provision cost", "provision cost --people 120 --days 90 --svg cost.svg",
+        "provision cost --roster class.csv --live", "provision cost --actual --json",
+    )  # fmt: skip
+    cost.add_argument("--people", type=_positive, metavar="N", help="how many share it (1)")
+    cost.add_argument("--roster", metavar="CSV", help="as many as are on this class list")
+    cost.add_argument(
+        "--days", type=_positive, metavar="N",
+        help="for how long (default: to lifetime.until, else 30)",
+    )  # fmt: skip
+    cost.add_argument(
+        "--artifacts", type=_amount, default=20.0, metavar="GB", help="models and files (20)"
+    )
+    cost.add_argument(
+        "--data-out", type=_amount, default=20.0, metavar="GB", help="downloads a month (20)"
+    )
+    cost.add_argument("--svg", metavar="FILE", help="draw it, too")
+    cost.add_argument("--live", action="store_true", help="ask AWS for prices of now")
+    cost.add_argument("--actual", action="store_true", help="ask AWS for the bill so far")
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return number
+
+
+def _amount(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of GB from 0 on")
+    return number
 
 
 def _other_commands(commands: Subparsers, common: _Parser) -> None:
