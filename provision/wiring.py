@@ -28,6 +28,7 @@ from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.model.clients import shell_from
 from provision.model.cost import Use
 from provision.model.endpoint import Endpoint
+from provision.model.handout import Templates
 from provision.model.layout import Layout
 from provision.model.people import Person
 from provision.model.prices import Prices
@@ -150,7 +151,7 @@ class OpenedStack:
         source = handouts.HandoutSource(
             endpoint,
             ca=workspace.read_text(endpoint.ca_file) if endpoint.ca_file else "",
-            page=packages.data_file("handout.html"),
+            templates=Templates(*map(packages.data_file, ("handout.html", "notebook_cell.txt"))),
             password_of=self.passwords(passwords).read,
         )
         return handouts.write(people, folder, source, handout_files, progress)

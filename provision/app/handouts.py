@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from provision.app.people import PeopleList
 from provision.errors import UsageError
 from provision.model.endpoint import Endpoint
-from provision.model.handout import Handout, files
+from provision.model.handout import Handout, Templates, files
 from provision.model.people import Person, Role
 from provision.model.secrets import Secret
 from provision.targets.base import Progress
@@ -42,11 +42,11 @@ class HandoutResult:
 
 @dataclass(frozen=True)
 class HandoutSource:
-    """What all hand-outs share: the way in, its certificate, the page's template, the passwords."""
+    """What all hand-outs share: the way in, its certificate, the templates, the passwords."""
 
     endpoint: Endpoint
     ca: str
-    page: str
+    templates: Templates
     password_of: Callable[[str], Secret | None]
 
     def of(self, person: Person) -> Handout:
@@ -93,7 +93,7 @@ def write(
             writer.write_folder(place, {})
         for person in people:
             handout = source.of(person)
-            made = files(handout, source.page)
+            made = files(handout, source.templates)
             group = group_of(person)
             writer.write_folder(folder / group / person.username, made)
             inside = {f"{group}/{person.username}/{name}": text for name, text in made.items()}

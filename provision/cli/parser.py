@@ -234,6 +234,17 @@ def _people_commands(commands: Subparsers, common: _Parser) -> None:
     new.add_argument("--role", default="student", choices=("student", "guest", "staff"))
     new.add_argument("--team", default="", help="the team whose experiment they share")
     add("list", _lazy("users", "list_users"), "show everybody", "provision users list --json")
+    remove, reset = _named_users(add)
+    sync = _sync_command(add)
+    for command in (remove, sync):
+        command.add_argument("--yes", action="store_true", help="do not ask")
+    for command in (new, remove, reset, sync):
+        command.add_argument("--passwords", metavar="DIR", help=_PASSWORDS)
+    _handout_command(_Adder(commands, common))
+    _cost_command(_Adder(commands, common))
+
+
+def _named_users(add: _Adder) -> tuple[_Parser, _Parser]:
     remove = add(
         "remove", _lazy("users", "remove"), "remove accounts; what they logged stays",
         "provision users remove ana",
@@ -243,13 +254,7 @@ def _people_commands(commands: Subparsers, common: _Parser) -> None:
     )  # fmt: skip
     for command in (remove, reset):
         command.add_argument("names", nargs="+", metavar="NAME", help="a user name")
-    sync = _sync_command(add)
-    for command in (remove, sync):
-        command.add_argument("--yes", action="store_true", help="do not ask")
-    for command in (new, remove, reset, sync):
-        command.add_argument("--passwords", metavar="DIR", help=_PASSWORDS)
-    _handout_command(_Adder(commands, common))
-    _cost_command(_Adder(commands, common))
+    return remove, reset
 
 
 def _handout_command(add: _Adder) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from string import Template
-from typing import Final
+from typing import Final, NamedTuple
 
 from provision.model import clients
 from provision.model.clients import BesideScript, Value, quote_dotenv
@@ -56,19 +56,26 @@ class Handout:
         return self.endpoint.credentials is not None
 
 
-def files(handout: Handout, page: str) -> dict[str, str]:
-    """All files by name; `page` is the template of the HTML page."""
+class Templates(NamedTuple):
+    """The texts in `provision/data` that hand-outs are filled into: the page, the cell."""
+
+    page: str
+    cell: str
+
+
+def files(handout: Handout, templates: Templates) -> dict[str, str]:
+    """All files by name."""
     values = _variables(handout)
     stale = clients.stale_variables(handout.endpoint)
     made = {name: clients.SHELLS[shell](values, stale) for name, shell in _SHELLS.items()}
     made["mlflow.env"] = _dotenv(values)
-    made[CELL] = notebook_cell(handout)
+    made[CELL] = notebook_cell(handout, templates.cell)
     plain = replace(handout.endpoint, credentials=None, ca_file=None)
     made["requirements.txt"] = clients.render_requirements(plain)
     made["environment.yml"] = clients.render_conda(plain)
     if handout.ca:
         made[CA] = handout.ca
-    made[PAGE] = render_page(handout, page)
+    made[PAGE] = render_page(handout, templates)
     return made
 
 
@@ -98,25 +105,6 @@ def _dotenv(values: Mapping[str, Shown]) -> str:
     return "\n".join(lines) + "\n"
 
 
-_CELL: Final = Template("""\
-# Paste this into the first cell of a notebook, or run it: python notebook_cell.py
-import os
-
-for name in $stale:
-    os.environ.pop(name, None)
-os.environ.update($values)
-$certificate
-import mlflow
-
-# One attempt, so that a wrong address shows at once; MLflow's own patience comes back below.
-os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
-client = mlflow.MlflowClient()
-$check
-del os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
-if mlflow.__version__ != $version:
-    print("Note: MLflow here is", mlflow.__version__, "and on the server", $version)
-print($works)
-""")
 _LOG: Final = Template("""\
 experiment = client.get_experiment_by_name($own)
 run = client.create_run(experiment.experiment_id, run_name="connection check")
@@ -125,20 +113,24 @@ client.delete_run(run.info.run_id)""")
 _READ: Final = "client.search_experiments(max_results=1)"
 
 
-def notebook_cell(handout: Handout) -> str:
+def notebook_cell(handout: Handout, template: str) -> str:
     """Python that connects, tries it out and says so."""
-    values = {n: v for n, v in _variables(handout).items() if isinstance(v, str)}
+    values = _variables(handout)
     student = handout.has_account and handout.person.role is Role.STUDENT
     own = _LOG.substitute(own=_python(handout.person.username))
-    path = f'os.environ["{_CERTIFICATE}"] = os.path.abspath("{CA}")\n'
-    return _CELL.substitute(
+    return Template(template).substitute(
         stale=_python([n for n in clients.stale_variables(handout.endpoint) if n not in values]),
-        values=json.dumps(values, indent=4),
-        certificate=path if handout.ca else "",
+        values="\n".join(f"    {_python(n)}: {_expression(v)}," for n, v in values.items()),
         check=own if student else _READ,
         version=_python(handout.endpoint.mlflow_version),
         works=_python(works(handout)),
     )
+
+
+def _expression(value: Shown) -> str:
+    if isinstance(value, BesideScript):
+        return f"os.path.abspath({_python(value.name)})"
+    return _python(str(value))
 
 
 def _python(value: str | Sequence[str]) -> str:
@@ -152,17 +144,17 @@ def works(handout: Handout) -> str:
     return f"{_WORKS} {handout.endpoint.uri}{who}"
 
 
-def render_page(handout: Handout, template: str) -> str:
+def render_page(handout: Handout, templates: Templates) -> str:
     """The page for one person, from the template; every value in it is escaped."""
     person, endpoint = handout.person, handout.endpoint
-    return Template(template).substitute(
+    return Template(templates.page).substitute(
         title=escape(f"Your way into {endpoint.name}"),
         subtitle=escape(_subtitle(handout)),
         facts=_facts(handout),
         probe=escape(endpoint.uri + _PROBE),
         requirement=escape(f"mlflow=={endpoint.mlflow_version}"),
         shells="\n".join(_shell_figure(*line) for line in _LINES),
-        cell=_cell(handout),
+        cell=_cell(handout, templates.cell),
         works=escape(works(handout)),
         uri=escape(endpoint.uri),
         login=", with the name and password above." if handout.has_account else ".",
@@ -171,9 +163,9 @@ def render_page(handout: Handout, template: str) -> str:
     )
 
 
-def _cell(handout: Handout) -> str:
+def _cell(handout: Handout, template: str) -> str:
     """The cell with the password blurred; what is copied is whole."""
-    text = escape(notebook_cell(handout))
+    text = escape(notebook_cell(handout, template))
     if handout.password is None:
         return text
     password = escape(handout.password.reveal())
