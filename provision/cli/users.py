@@ -24,7 +24,7 @@ def add(arguments: Namespace, ui: Ui) -> int:
         Person(name, role=Role(arguments.role), team=arguments.team, line=place)
         for place, name in enumerate(arguments.names, 1)
     ]
-    check_people(people, "name")
+    check_people(people, "argument")
     stack = open_stack(arguments)
     with stack.people(ui, arguments.passwords) as found:
         _done(found.add(people), ui)

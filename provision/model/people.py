@@ -245,7 +245,7 @@ def _intruders(people: Sequence[Person], server: Server) -> Iterator[str]:
 def _strangers(people: Sequence[Person], server: Server) -> tuple[str, ...]:
     """Accounts of nobody on the roster; administrators are never among them."""
     listed = {person.username for person in people}
-    accounts = server.accounts.values()
+    accounts = sorted(server.accounts.values(), key=lambda account: account.username)
     return tuple(a.username for a in accounts if a.username not in listed and not a.is_admin)
 
 
