@@ -19,6 +19,8 @@ _FOLDER: Final = ("artifacts", "path")
 _LISTEN: Final = ("access", "listen")
 _AUTH: Final = ("access", "auth")
 _OTHERS: Final = ("access", "others")
+_BUDGET: Final = ("lifetime", "budget")
+_EMAIL: Final = ("lifetime", "alarm_email")
 
 
 def _no_server(path: Path, what: str, broken: Callable[[Spec], bool]) -> Rule:
@@ -58,6 +60,13 @@ def _others_need_accounts(spec: Spec) -> Complaint | None:
     return Complaint(_OTHERS, message, "write `auth: basic` under `access`, or remove the line")
 
 
+def _budget_tells_somebody(spec: Spec) -> Complaint | None:
+    if spec.lifetime.budget is None or spec.lifetime.alarm_email is not None:
+        return None
+    message = "a budget tells somebody, and nobody is named"
+    return Complaint(_BUDGET, message, "write `alarm_email` under `lifetime`, too")
+
+
 def _engine_suits_target(spec: Spec) -> Complaint | None:
     if spec.target == "local" or spec.database.engine == "postgres" or spec.scenario == "none":
         return None
@@ -92,6 +101,7 @@ RULES: Final = (
         (_SCENARIO, _LISTEN, _AUTH),
         _listening_needs_auth,
     ),
+    Rule("`budget` needs an `alarm_email`.", (_BUDGET, _EMAIL), _budget_tells_somebody),
     Rule("`others: none` needs accounts: `auth: basic`.", (_AUTH, _OTHERS), _others_need_accounts),
     Rule(
         "`engine: sqlite` goes with `target: local` only.",

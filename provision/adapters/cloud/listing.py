@@ -42,6 +42,7 @@ _LISTERS: Final[tuple[tuple[str, Lister], ...]] = (
     ("sns:ListTopics", listing_named.topics),
     ("cloudwatch:DescribeAlarms", listing_named.alarms),
     ("secretsmanager:ListSecrets", listing_named.secrets),
+    ("budgets:ViewBudget", listing_named.budgets),
 )
 # Kinds that the listers above see (or, for RDS' secrets, automated backups and network interfaces,
 # kinds that go with one of them): service and the first word of the resource in an ARN.
@@ -55,6 +56,7 @@ _SEEN: Final = {
     "iam": {"role", "instance-profile"},
     "logs": {"log-group"},
     "cloudwatch": {"alarm"},
+    "budgets": {"budget"},
     "secretsmanager": {"secret"},
     "s3": {""},
     "sns": {""},
