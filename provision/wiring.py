@@ -5,10 +5,11 @@ A command loads what it works with and no more: what only some need is imported 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,17 @@ from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Target
 
 if TYPE_CHECKING:
+    from provision.app import cost as costs
+    from provision.app import handouts
     from provision.app import unlock as unlocking
+    from provision.app.people import People
     from provision.emulator.client import Emulated
+    from provision.model.cost import Use
+    from provision.model.people import Person
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
+_PEOPLE_SECONDS = 60  # a list of ten thousand accounts takes a while
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,81 @@ class OpenedStack:
         return unlocking.unlock(
             self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
         )
+
+    @contextmanager
+    def people(self, progress: Progress, passwords: str | None) -> Iterator[People]:
+        """The accounts on the server; `passwords` is a folder to use instead of the stack's."""
+        from provision.adapters.tracking import TrackingClient
+        from provision.app.people import People
+        from provision.app.people_server import PeopleServer
+
+        vault = self.passwords(passwords)
+        endpoint = self.require_endpoint()
+        if not endpoint.has_server or endpoint.credentials is None:
+            raise MissingError(
+                f"{self.spec.name} has no accounts: whoever reaches it may do everything",
+                next_step="set auth: basic under access in provision.yaml, then provision up",
+            )
+        with TrackingClient.from_endpoint(endpoint, timeout=_PEOPLE_SECONDS) as client:
+            yield People(PeopleServer(client), vault, progress)
+
+    def passwords(self, folder: str | None) -> workspace.PasswordFolder:
+        """Where people's passwords are kept until they are handed out."""
+        chosen = Path(folder).expanduser().absolute() if folder else self.layout.people
+        return workspace.PasswordFolder(chosen)
+
+    def hand_out(
+        self,
+        people: Sequence[Person],
+        folder: Path,
+        uri: str | None,
+        passwords: str | None,
+        progress: Progress,
+    ) -> handouts.HandoutResult:
+        """Write what `people` need to connect into `folder`."""
+        from provision.adapters import handouts as handout_files
+        from provision.adapters import packages
+        from provision.app import handouts
+        from provision.model.handout import Templates
+
+        endpoint = handouts.endpoint_for(self.require_endpoint(), uri)
+        source = handouts.HandoutSource(
+            endpoint,
+            ca=workspace.read_text(endpoint.ca_file) if endpoint.ca_file else "",
+            templates=Templates(*map(packages.data_file, ("handout.html", "notebook_cell.txt"))),
+            password_of=self.passwords(passwords).read,
+        )
+        return handouts.write(people, folder, source, handout_files, progress)
+
+    def days_left(self) -> int:
+        """For how many days the stack is needed; 30 where no end is set."""
+        from provision.app import cost as costs
+
+        today = datetime.now(UTC).astimezone().date()
+        return costs.days_until(self.spec.lifetime.until, today)
+
+    def cost(self, use: Use, *, live: bool, actual: bool, progress: Progress) -> costs.CostResult:
+        """What the stack costs on AWS; asks AWS only for `live` prices and the `actual` bill."""
+        from provision.adapters import packages
+        from provision.app import cost as costs
+        from provision.model.prices import Prices
+
+        table = Prices.from_json(json.loads(packages.data_file("prices.json")))
+        region = self._region or table.base_region
+        if not (live or actual):
+            return costs.cost(self.spec, region, table, use, None)
+        from provision.billing import Billing
+
+        asking = Billing(self.settings.environment, self.layout.root)
+        with progress.step("asking AWS"):
+            result = costs.cost(self.spec, region, table, use, asking.hourly if live else None)
+            return replace(result, bill=asking.bill(self.spec.name)) if actual else result
+
+    @property
+    def _region(self) -> str:
+        environment = self.settings.environment
+        named = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        return self.spec.aws.region or named or ""
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""

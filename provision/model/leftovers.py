@@ -41,6 +41,7 @@ ORDER: Final = (
     "aws_ebs_volume",
     "aws_secretsmanager_secret",
     "aws_sns_topic",
+    "aws_budgets_budget",
     "aws_eip",
     "aws_db_instance",
     "aws_instance",
@@ -77,6 +78,7 @@ _NAMED_BY: Final = {
     "aws_db_parameter_group": "name",
     "aws_db_subnet_group": "name",
     "aws_sns_topic": "name",
+    "aws_budgets_budget": "name",
 }
 # Resources without a name and a tag, by their address in stacks/tracking.
 _PLACES: Final = {

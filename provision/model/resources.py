@@ -28,6 +28,7 @@ _MODULES: Final = {
 }
 # Type -> what one of them is called; the plural adds an s, or is given.
 _NOUNS: Final[dict[str, tuple[str, str]]] = {
+    "aws_budgets_budget": ("budget", ""),
     "aws_cloudwatch_log_group": ("log group", ""),
     "aws_cloudwatch_metric_alarm": ("alarm", ""),
     DATABASE: ("database", ""),

@@ -18,6 +18,9 @@ _ENGINE: Final = ("database", "engine")
 _FOLDER: Final = ("artifacts", "path")
 _LISTEN: Final = ("access", "listen")
 _AUTH: Final = ("access", "auth")
+_OTHERS: Final = ("access", "others")
+_BUDGET: Final = ("lifetime", "budget")
+_EMAIL: Final = ("lifetime", "alarm_email")
 
 
 def _no_server(path: Path, what: str, broken: Callable[[Spec], bool]) -> Rule:
@@ -48,6 +51,20 @@ def _listening_needs_auth(spec: Spec) -> Complaint | None:
         "everyone who reaches the server may read, change and delete everything"
     )
     return Complaint(_LISTEN, message, hint)
+
+
+def _others_need_accounts(spec: Spec) -> Complaint | None:
+    if spec.access.others == "read" or spec.access.auth == "basic":
+        return None
+    message = "without accounts nobody can be told from anybody else"
+    return Complaint(_OTHERS, message, "write `auth: basic` under `access`, or remove the line")
+
+
+def _budget_tells_somebody(spec: Spec) -> Complaint | None:
+    if spec.lifetime.budget is None or spec.lifetime.alarm_email is not None:
+        return None
+    message = "a budget tells somebody, and nobody is named"
+    return Complaint(_BUDGET, message, "write `alarm_email` under `lifetime`, too")
 
 
 def _engine_suits_target(spec: Spec) -> Complaint | None:
@@ -84,6 +101,8 @@ RULES: Final = (
         (_SCENARIO, _LISTEN, _AUTH),
         _listening_needs_auth,
     ),
+    Rule("`budget` needs an `alarm_email`.", (_BUDGET, _EMAIL), _budget_tells_somebody),
+    Rule("`others: none` needs accounts: `auth: basic`.", (_AUTH, _OTHERS), _others_need_accounts),
     Rule(
         "`engine: sqlite` goes with `target: local` only.",
         (_SCENARIO, _TARGET, _ENGINE),

@@ -23,7 +23,7 @@ from pydantic_core import InitErrorDetails
 
 from provision.model import rules
 from provision.model.aws import Aws
-from provision.model.aws_fields import EMAIL_PATTERN, check_email
+from provision.model.aws_fields import EMAIL_PATTERN, between, check_email
 from provision.model.complaints import Complaint, complain
 from provision.model.fields import (
     MAX_TAGS,
@@ -53,6 +53,7 @@ Scenario = Literal["server", "none"]
 Target = Literal["local", "compose", "aws", "rehearsal"]
 Engine = Literal["sqlite", "postgres"]
 Auth = Literal["none", "basic"]
+Others = Literal["read", "none"]
 
 _Count = Annotated[int, Field(ge=1, le=64)] | Auto
 _Size = Annotated[str, Field(pattern=SIZE_PATTERN)] | Auto
@@ -138,6 +139,13 @@ class Access(Section):
         "`rehearsal`, `none` on every other.",
         examples=["none", "basic"],
     )
+    others: Annotated[Others, BeforeValidator(one_of(get_args(Others)))] = Field(
+        default="read",
+        description="With accounts: what each may do with experiments and models that it neither "
+        "made nor was given: `read` them, or `none` (they do not even show). A course wants "
+        "`none`.",
+        examples=["read", "none"],
+    )
     allowed_hosts: Annotated[
         tuple[_Host, ...],
         BeforeValidator(as_tuple, json_schema_input_type=tuple[_Host, ...] | None),
@@ -177,6 +185,16 @@ class Lifetime(Section):
         description="Who is told on AWS when something is wrong with server or database; AWS asks "
         "that address to confirm first. Default: nobody.",
         examples=["ml-team@example.com"],
+    )
+    budget: Annotated[
+        Annotated[int, Field(ge=1, le=1_000_000)] | None,
+        BeforeValidator(between(1, 1_000_000, " (US dollars a month)")),
+    ] = Field(
+        default=None,
+        description="US dollars that a month on AWS may cost: `alarm_email` is told at 50, 80 and "
+        "100 %. The payer has to activate `provision:stack` as a cost allocation tag. Default: no "
+        "budget.",
+        examples=[50],
     )
 
 

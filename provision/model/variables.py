@@ -61,7 +61,9 @@ def _access(aws: Aws) -> dict[str, object]:
 def _lifetime(spec: Spec) -> dict[str, object]:
     until = spec.lifetime.until
     return _given(
-        ends_on=until.isoformat() if until else None, alarm_email=spec.lifetime.alarm_email
+        ends_on=until.isoformat() if until else None,
+        alarm_email=spec.lifetime.alarm_email,
+        budget=spec.lifetime.budget,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from provision.server import environment, postgres_dialect, status_route
+from provision.server import accounts_route, environment, postgres_dialect, status_route
 from provision.server.failures import BootError, first_line
 from provision.server.front import Direct, Front, direct_paths, with_cors
 from provision.server.settings import ServerSettings
@@ -53,6 +53,8 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
         )
     _open_stores(settings)
     status_route.add(mlflow_server.app, settings)
+    if settings.auth:
+        accounts_route.add(mlflow_server.app)
     full = _full_application(settings)
     direct = with_cors(full, Direct(mlflow_server.app.wsgi_app, settings.threads))
     paths = direct_paths(mlflow_server.app, full, auth=settings.auth is not None)
@@ -95,6 +97,7 @@ def _full_application(settings: ServerSettings) -> Any:
     if settings.is_sqlite:
         sqlite_sessions.set_once(auth.store)
     user_lookup.shorten(auth.store)
+    accounts_route.keep_guests_out(auth)
     return application
 
 

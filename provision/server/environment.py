@@ -86,7 +86,7 @@ def write_auth_config(auth: AuthSettings) -> None:
     """Write MLflow's auth ini with mode 0600. It names no password: that stays in its own file."""
     config = configparser.ConfigParser(interpolation=None)
     config["mlflow"] = {
-        "default_permission": "READ",
+        "default_permission": auth.default_permission,
         # MLflow reads the file with interpolation on, where a lone % is an error.
         "database_uri": auth.database_url.replace("%", "%%"),
         "admin_username": auth.admin_username.replace("%", "%%"),

@@ -12,12 +12,16 @@ from urllib.parse import urlsplit
 
 from provision.server.failures import BootError
 
+_PERMISSIONS = ("READ", "NO_PERMISSIONS")
+
 
 @dataclass(frozen=True)
 class AuthSettings:
     """Basic auth: who the first admin is, and the files that hold the secrets (never their values).
 
     `config_file` is written by the server (mode 0600): MLflow reads its auth settings from an ini.
+    `default_permission` (READ or NO_PERMISSIONS) is what an account may do with what it neither
+    made nor was given.
     """
 
     admin_username: str
@@ -25,6 +29,7 @@ class AuthSettings:
     secret_key_file: str
     database_url: str
     config_file: str
+    default_permission: str = "READ"
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class ServerSettings:
             return "a database URL holds a password; point to it with `passfile=` instead"
         if min(self.workers, self.threads, self.pool_size) < 1 or self.max_overflow < 0:
             return "workers, threads and pool_size start at 1, max_overflow at 0"
+        if self.auth and self.auth.default_permission not in _PERMISSIONS:
+            return f"default_permission {self.auth.default_permission} is none of {_PERMISSIONS}"
         root = self.local_artifact_root
         if root and not Path(root).is_relative_to(self.artifacts_destination):
             return f"local_artifact_root {root} lies outside {self.artifacts_destination}"

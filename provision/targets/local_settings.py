@@ -15,6 +15,8 @@ from provision.server.settings import AuthSettings, ServerSettings
 from provision.targets.record import ANY_ADDRESS, StackRecord, netloc
 
 ADMIN = "admin"
+DEFAULT_PERMISSIONS = {"read": "READ", "none": "NO_PERMISSIONS"}
+"""`access.others` in MLflow's words."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,15 @@ def port_for(spec: Spec, asked: int | None, stored: StackRecord | None) -> int:
 
 def fingerprint(record: StackRecord, sizing: Sizing, spec: Spec, host: Host) -> str:
     """A digest of all that makes a running server the wanted one; the database's port does not."""
-    facts = {
+    facts: dict[str, object] = {
         "record": asdict(replace(record, database_port=0, fingerprint="", created_at="")),
         "sizing": asdict(sizing),
         "hosts": allowed_hosts(spec, host, record.port),
         "origins": list(spec.access.allowed_origins),
         "python": host.python,
     }
+    if spec.access.others != "read":
+        facts["others"] = spec.access.others
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -137,7 +141,7 @@ def server_settings(wanted: Wanted, databases: Databases) -> ServerSettings:
         backup_dir=str(layout.backups),
         allowed_hosts=tuple(allowed_hosts(wanted.spec, wanted.host, record.port)),
         allowed_origins=tuple(wanted.spec.access.allowed_origins),
-        auth=_auth(layout, databases.users) if record.auth == "basic" else None,
+        auth=_auth(wanted, databases.users) if record.auth == "basic" else None,
         job_runner=sizing.job_runner,
         upgrade_database=databases.upgrade,
         pg_dump=databases.pg_dump,
@@ -146,11 +150,13 @@ def server_settings(wanted: Wanted, databases: Databases) -> ServerSettings:
     )
 
 
-def _auth(layout: Layout, url: str) -> AuthSettings:
+def _auth(wanted: Wanted, url: str) -> AuthSettings:
+    layout = wanted.layout
     return AuthSettings(
         admin_username=ADMIN,
         admin_password_file=str(layout.admin_password),
         secret_key_file=str(layout.session_key),
         database_url=url,
         config_file=str(layout.auth_config),
+        default_permission=DEFAULT_PERMISSIONS[wanted.spec.access.others],
     )

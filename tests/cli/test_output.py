@@ -26,7 +26,7 @@ EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
     "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check", "env",
-    "open", "logs", "emulate", "version", "completion",
+    "open", "logs", "users", "handout", "cost", "emulate", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -73,6 +73,27 @@ CASES |= {
     "unlock-nobody-to-ask": (_AWS, "unlock"),
     "unlock-yes": (_AWS, "unlock --yes"),
     "unlock-yes-json": (_AWS, "unlock --yes --json"),
+}
+CASES |= {
+    "users-sync-help": (None, "users sync --help"),
+    "users-add-help": (None, "users add --help"),
+    "users-never-started": (GOOD, "users list"),
+    "users-bad-roster": (GOOD, "users sync --roster class.csv --yes"),
+    "users-bad-roster-json": (GOOD, "users sync --roster class.csv --json"),
+    "users-no-roster": (GOOD, "users sync --roster none.csv"),
+    "users-bad-name": (GOOD, "users add o'neill --team red"),
+    "handout-never-started": (GOOD, "handout out"),
+    "cost": (_AWS, "cost --people 120 --days 90"),
+    "cost-json": (_AWS, "cost --json"),
+    "cost-team": (_AWS.replace("eu-west-1", "xx-new-1") + "  profile: team\n", "cost"),
+    "cost-local": (GOOD, "cost --roster class.csv --svg cost.svg"),
+    "cost-nobody": (GOOD, "cost --people 0"),
+}
+# Name of the case -> the class list that lies beside the spec.
+ROSTERS = {
+    "users-bad-roster": "username;nmae\nana;x\nana;y\njos\u00e9;z\n",
+    "users-bad-roster-json": "user;role\nana;techer\n",
+    "cost-local": "username,team,room\nana,red,1\nbo,red,2\n",
 }
 # Name of the case -> what lies in the stack's folder before, as JSON.
 _RECORD = AwsRecord(
@@ -154,6 +175,8 @@ def test_a_command_says_exactly_what_its_file_holds(cli: Cli, name: str) -> None
     spec, line = CASES[name]
     if spec is not None:
         cli.spec(spec)
+    if name in ROSTERS:
+        (cli.folder / "class.csv").write_text(ROSTERS[name], encoding="utf-8")
     for path, value in FILES.get(name, {}).items():
         file = cli.folder / ".provision/churn" / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -204,10 +204,14 @@ def test_the_readmes_table_names_exactly_the_commands_that_exist() -> None:
 
 
 def flags_of(command: str) -> set[str]:
+    """A command's flags, with those of the commands below it."""
     (action,) = (a for a in build_parser()._actions if a.choices)
     choices = action.choices
     assert isinstance(choices, dict)
-    return set(choices[command]._option_string_actions)
+    parser = choices[command]
+    below = [a.choices for a in parser._actions if isinstance(a.choices, dict)]
+    inner = [flag for each in below for p in each.values() for flag in p._option_string_actions]
+    return {*parser._option_string_actions, *inner}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

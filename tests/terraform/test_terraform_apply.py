@@ -24,7 +24,7 @@ VALUES = {
     "region": REGION,
     "user_data": "#cloud-config\n# provision-churn\n",
     "access": {"ingress_cidrs": ["203.0.113.0/24"]},
-    "lifetime": {"ends_on": "2027-07-31"},
+    "lifetime": {"ends_on": "2027-07-31", "alarm_email": "ml@example.com", "budget": 50},
 }
 # Choosing an authority costs the provider 80 more seconds of sleep here; the plans check it.
 QUICKER = 'resource "aws_db_instance" "this" {\n  ca_cert_identifier = null\n}\n'
@@ -53,9 +53,22 @@ def test_apply_settles_and_destroy_leaves_the_account_as_it_was(
     _bucket_is_as_promised(aws)
     _database_is_as_promised(aws)
     _password_is_nowhere(aws, tracking, outputs, plan)
+    assert _budgets(aws) == {"provision-churn-month": {50.0, 80.0, 100.0}}
 
     tracking.ok("destroy", "-auto-approve", variables)
     assert inventory(aws) == before
+    assert _budgets(aws) == {}
+
+
+def _budgets(aws: EmulatedAws) -> dict[str, set[float]]:
+    """Every budget with the percentages at which somebody is told."""
+    client, account = aws.client("budgets"), {"AccountId": "123456789012"}
+    found = {}
+    for budget in client.describe_budgets(**account).get("Budgets", []):
+        name = budget["BudgetName"]
+        told = client.describe_notifications_for_budget(**account, BudgetName=name)
+        found[name] = {notice["Threshold"] for notice in told["Notifications"]}
+    return found
 
 
 def _events(lines: str) -> list[dict[str, Any]]:

@@ -361,3 +361,20 @@ def test_the_reference_names_every_setting_and_rule() -> None:
     text = reference()
     assert all(f"`{s[-1]}`" in text or f"## `{dotted(s)}`" in text for s in settings())
     assert all(rule.says in text for rule in RULES)
+
+
+@pytest.mark.parametrize("budget", [0, -5, 1_000_001, "50", 9.5, True])
+def test_a_budget_is_a_number_of_dollars_and_never_nothing(budget: object) -> None:
+    data = {"name": "ab", "lifetime": {"budget": budget, "alarm_email": "a@b.org"}}
+    (complaint,) = complaints(data)
+    assert complaint.path == ("lifetime", "budget")
+    assert "1 to 1000000 (US dollars a month)" in complaint.message
+
+
+def test_a_budget_needs_somebody_to_tell_and_privacy_needs_accounts() -> None:
+    assert places({"name": "ab", "lifetime": {"budget": 50}}) == ["lifetime.budget"]
+    assert places({"name": "ab", "access": {"others": "none"}}) == ["access.others"]
+    private = {"name": "ab", "access": {"others": "none", "auth": "basic"}}
+    assert isinstance(check_spec(private), Spec)
+    on_aws = {"name": "ab", "target": "aws", "access": {"others": "none"}}
+    assert isinstance(check_spec(on_aws), Spec), "accounts are the default there"

@@ -130,7 +130,9 @@ def test_a_spec_with_everything_arrives_whole() -> None:
     assert values["network"] == {"cidr": "10.20.0.0/16", "zones": ["eu-west-1a", "eu-west-1c"]}
     assert values["access"]["ingress_cidrs"] == ["198.51.100.7/32", "203.0.113.0/24"]
     assert values["access"]["existing_instance_profile"] == "LabInstanceProfile"
-    assert values["lifetime"] == {"ends_on": "2027-07-31", "alarm_email": "ml-team@example.com"}
+    assert values["lifetime"] == {
+        "ends_on": "2027-07-31", "alarm_email": "ml-team@example.com", "budget": 50,
+    }  # fmt: skip
     assert (values["profile"], values["run"], values["tags"]) == ("team", "r-1", {"team": "churn"})
 
 

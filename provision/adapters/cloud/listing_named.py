@@ -141,6 +141,24 @@ def topics(cloud: Cloud, names: Names) -> Iterator[Found]:
                 yield Found("aws_sns_topic", arn, arn, name, tags.get(RUN_TAG))
 
 
+def budgets(cloud: Cloud, names: Names) -> Iterator[Found]:
+    """The month's budget, which Terraform imports by account and name."""
+    account = cloud.client("sts").get_caller_identity()
+    for item in cloud.paged("budgets", "describe_budgets", "Budgets", AccountId=account["Account"]):
+        name, arn = item["BudgetName"], _budget_arn(account, item["BudgetName"])
+        if name == f"{names.prefix}-month":
+            answer = cloud.client("budgets").list_tags_for_resource(ResourceARN=arn)
+            tags = _pairs(answer.get("ResourceTags", []))
+            if tags.get(STACK_TAG) == names.stack:
+                number = f"{account['Account']}:{name}"
+                yield Found("aws_budgets_budget", number, arn, name, tags.get(RUN_TAG))
+
+
+def _budget_arn(account: Mapping[str, Any], name: str) -> str:
+    partition = str(account["Arn"]).split(":")[1]
+    return f"arn:{partition}:budgets::{account['Account']}:budget/{name}"
+
+
 def alarms(cloud: Cloud, names: Names) -> Iterator[Found]:
     """Alarms."""
     start = f"{names.prefix}-"

@@ -127,6 +127,11 @@ def _alarm(cloud: Cloud, item: Found) -> None:
     cloud.client("cloudwatch").delete_alarms(AlarmNames=[item.id])
 
 
+def _budget(cloud: Cloud, item: Found) -> None:
+    account, _, name = item.id.partition(":")
+    cloud.client("budgets").delete_budget(AccountId=account, BudgetName=name)
+
+
 def _topic(cloud: Cloud, item: Found) -> None:
     """With its subscriptions, which SNS would keep for three days (AWS, DeleteTopic)."""
     sns = cloud.client("sns")
@@ -184,6 +189,7 @@ DELETE: Final[dict[str, Callable[[Cloud, Found], Any]]] = {
     "aws_ebs_volume": _plain("ec2", "delete_volume", "VolumeId"),
     "aws_secretsmanager_secret": _secret,
     "aws_sns_topic": _topic,
+    "aws_budgets_budget": _budget,
     "aws_eip": _address,
     "aws_db_instance": _database,
     "aws_instance": _machine,

@@ -8,6 +8,11 @@ output "topic_arn" {
   value       = aws_sns_topic.alarms.arn
 }
 
+output "budget_name" {
+  description = "The budget's name; null without one."
+  value       = one(aws_budgets_budget.month[*].name)
+}
+
 output "alarm_names" {
   description = "The alarms' names, for `status`."
   value       = sort([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name])

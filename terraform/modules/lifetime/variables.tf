@@ -26,6 +26,20 @@ variable "alarm_email" {
   }
 }
 
+variable "budget" {
+  description = "US dollars that a month may cost before `alarm_email` is told, at 50, 80 and 100 %, and the stack whose tag `provision:stack` counts. Null makes no budget."
+  type = object({
+    usd_per_month = number
+    stack         = string
+  })
+  default = null
+
+  validation {
+    condition     = var.budget == null ? true : var.budget.usd_per_month >= 1 && var.budget.usd_per_month <= 1000000
+    error_message = "Write a budget from 1 to 1000000 US dollars a month, or leave it out: one of 0 would be spent at once."
+  }
+}
+
 variable "instance_id" {
   description = "The machine whose health is watched."
   type        = string

@@ -85,6 +85,7 @@ module "lifetime" {
   name                = module.naming.prefix
   ends_on             = var.lifetime.ends_on
   alarm_email         = var.lifetime.alarm_email
+  budget              = var.lifetime.budget == null ? null : { usd_per_month = var.lifetime.budget, stack = var.name }
   instance_id         = module.tracking_server.instance_id
   database_identifier = module.backend_store.identifier
   kms_key_arn         = var.access.kms_key_arn

@@ -95,10 +95,11 @@ variable "user_data" {
 }
 
 variable "lifetime" {
-  description = "The day after which the stack may go (YYYY-MM-DD), and the address that alarms are sent to."
+  description = "The day after which the stack may go (YYYY-MM-DD), the address that alarms are sent to, and the US dollars a month at which it is told of costs."
   type = object({
     ends_on     = optional(string)
     alarm_email = optional(string)
+    budget      = optional(number)
   })
   nullable = false
   default  = {}

@@ -85,3 +85,56 @@ run "what_is_no_address_is_refused" {
   }
   expect_failures = [var.alarm_email]
 }
+
+run "a_budget_tells_the_address_three_times" {
+  command = plan
+
+  variables {
+    alarm_email = "ml-team@example.com"
+    budget      = { usd_per_month = 50, stack = "churn" }
+  }
+  assert {
+    condition     = { for notice in aws_budgets_budget.month[0].notification : tostring(notice.threshold) => join(",", notice.subscriber_email_addresses) } == { "50" = "ml-team@example.com", "80" = "ml-team@example.com", "100" = "ml-team@example.com" }
+    error_message = "The address must be told at 50, 80 and 100 %."
+  }
+  assert {
+    condition     = aws_budgets_budget.month[0].limit_amount == "50" && aws_budgets_budget.month[0].time_unit == "MONTHLY" && aws_budgets_budget.month[0].limit_unit == "USD"
+    error_message = "The budget must be 50 US dollars a month."
+  }
+  assert {
+    condition     = one(aws_budgets_budget.month[0].cost_filter).name == "TagKeyValue" && tolist(one(aws_budgets_budget.month[0].cost_filter).values) == tolist(["user:provision:stack$churn"])
+    error_message = "Only what carries the stack's tag may count."
+  }
+  assert {
+    condition     = output.budget_name == "provision-churn-month"
+    error_message = "A sweep must find the budget by its name."
+  }
+}
+
+run "without_a_budget_there_is_none" {
+  command = plan
+
+  assert {
+    condition     = length(aws_budgets_budget.month) == 0 && output.budget_name == null
+    error_message = "Nobody asked for a budget."
+  }
+}
+
+run "a_budget_of_nothing_is_refused" {
+  command = plan
+
+  variables {
+    alarm_email = "ml-team@example.com"
+    budget      = { usd_per_month = 0, stack = "churn" }
+  }
+  expect_failures = [var.budget]
+}
+
+run "a_budget_that_tells_nobody_is_refused" {
+  command = plan
+
+  variables {
+    budget = { usd_per_month = 50, stack = "churn" }
+  }
+  expect_failures = [aws_budgets_budget.month]
+}
