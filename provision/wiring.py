@@ -116,6 +116,18 @@ class OpenedStack:
             self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
         )
 
+    @property
+    def local_server(self) -> LocalTarget:
+        """The server on this machine; raises `MissingError` where the stack is something else."""
+        if isinstance(self.target, LocalTarget):
+            return self.target
+        where = "has no server" if self.spec.target == "local" else "is not on this machine"
+        raise MissingError(
+            f"{self.spec.name} {where}, and models are served beside a server here",
+            next_step="use target: local with scenario: server, or mlflow models serve -m "
+            "models:/NAME@ALIAS --env-manager local",
+        )
+
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""
         entry = stacks.IndexEntry(self.layout.root, self.spec.name, self.spec.target, uri)
