@@ -22,7 +22,7 @@ class Services(Protocol):
     ) -> tuple[ServiceState, bool]:
         """Serve a model; whether anything had to be started."""
 
-    def stop(self, ref: ModelRef) -> bool:
+    def stop(self, ref: ModelRef, progress: Progress) -> bool:
         """Stop a service; whether there was one."""
 
 
@@ -60,10 +60,10 @@ def serve(
     return ServeResult(state, changed)
 
 
-def stop(services: Services, uri: str | None) -> ServiceStopped:
+def stop(services: Services, uri: str | None, progress: Progress) -> ServiceStopped:
     """Stop one service; without `uri`, the only one. Raises MissingError where there is none."""
     model = uri or _only(services)
-    if not services.stop(ModelRef.parse(model)):
+    if not services.stop(ModelRef.parse(model), progress):
         raise MissingError(
             f"{model} is not served here", next_step="provision serve --list shows what is"
         )

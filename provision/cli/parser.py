@@ -206,6 +206,10 @@ def _client_commands(commands: Subparsers, common: _Parser) -> None:
     )  # fmt: skip
     open_ = add("open", _lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
     open_.add_argument("--print", action="store_true", help="print the address only")
+    _logs(add)
+
+
+def _logs(add: _Adder) -> None:
     logs = add(
         "logs", _lazy("client", "logs"), "show the logs of the server, its database and its models",
         "provision logs", "provision logs database --lines 200", "provision logs --follow",

@@ -21,7 +21,7 @@ def serve(arguments: Namespace, ui: Ui) -> int:
         found = ServiceList(services.states())
         ui.result("serve.list", found, _table(found))
     elif arguments.stop:
-        stopped = serving.stop(services, arguments.model)
+        stopped = serving.stop(services, arguments.model, ui)
         ui.result("serve.stop", stopped, f"{stopped.model} is not served any more")
     else:
         ref = _required(arguments.model)

@@ -33,6 +33,8 @@ def main(folder: str) -> None:
     # Socket paths have room for a hundred characters only: they are relative to this folder.
     os.chdir(folder)
     settings = ServiceSettings.load(Path("service.json"))
+    if settings is None:
+        sys.exit(EXIT_FINAL)
     state = _last_state(settings)
     listener = _listen(settings)
     _tell(state)

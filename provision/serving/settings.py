@@ -32,10 +32,13 @@ class ServiceSettings:
     look_seconds: float = 2.0
 
     @classmethod
-    def load(cls, path: Path) -> ServiceSettings:
-        """Read what `to_json` wrote."""
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**raw, "allowed_hosts": tuple(raw["allowed_hosts"])})
+    def load(cls, path: Path) -> ServiceSettings | None:
+        """Read what `to_json` wrote; `None` where there is nothing that this version can read."""
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**raw, "allowed_hosts": tuple(raw["allowed_hosts"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def to_json(self) -> dict[str, Any]:
         """The settings as they are stored."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from provision.targets.base import Progress
 from provision.targets.record import ANY_ADDRESS, netloc
 
 _POLL_SECONDS = 0.1
+_LOCK_WAIT_SECONDS = 180.0
 _PATIENCE_SECONDS = 330.0
 _STOP_SECONDS = supervision.SERVER_STOP_SECONDS + 15.0
 
@@ -40,26 +42,30 @@ class ModelServices:
 
     def states(self) -> Sequence[ServiceState]:
         """Every service that was asked for, whether it runs or not."""
-        return [self._state(folder.name) for folder in self._folders()]
+        return [self._state(settings) for settings in self._all()]
 
     def logs(self) -> Mapping[str, Path]:
         """The log of each model, also of one that could not be served."""
         return {file.stem: file for file in sorted(self._layout.logs.glob("model-*.log"))}
 
-    def _folders(self) -> Sequence[Path]:
-        return sorted(file.parent for file in self._layout.models.glob("*/service.json"))
+    def _all(self) -> Sequence[ServiceSettings]:
+        files = sorted(self._layout.models.glob("*/service.json"))
+        return [found for file in files if (found := ServiceSettings.load(file))]
 
-    def _state(self, slug: str) -> ServiceState:
-        settings = self._settings(slug)
+    def _state(self, settings: ServiceSettings) -> ServiceState:
+        slug = settings.ref.slug
         fresh = ServiceState(settings.model, settings.uri)
         stored = workspace.read_json(self._folder(slug) / "state.json")
         state = ServiceState.from_json(stored) or fresh
-        if processes.supervisor_of(self._layout.root, _config(slug)) is None:
+        if not self._runs(slug):
             return replace(state, health=ServiceHealth.STOPPED)
         return state
 
-    def _settings(self, slug: str) -> ServiceSettings:
-        return ServiceSettings.load(self._folder(slug) / "service.json")
+    def _runs(self, slug: str) -> bool:
+        return processes.supervisor_of(self._layout.root, _config(slug)) is not None
+
+    def _known(self, ref: ModelRef) -> ServiceSettings | None:
+        return ServiceSettings.load(self._folder(ref.slug) / "service.json")
 
     def _folder(self, slug: str) -> Path:
         return self._layout.models / slug
@@ -75,45 +81,47 @@ class ModelServices:
         `MissingError` (port taken, no such model) and what keeps the version from being served;
         then nothing is left running, and a service that ran with other settings is stopped.
         """
-        wanted = self._wanted(ref, server, port)
-        if self._runs_as(wanted):
-            return self._wait(ref.slug, progress), False
-        self.stop(ref)
-        self._require_port(wanted)
-        self._launch(wanted)
+        with self._exclusive(progress):
+            wanted = self._wanted(ref, server, port)
+            changed = not (self._runs(ref.slug) and self._known(ref) == wanted)
+            if changed:
+                self._stop(ref)
+                self._require_port(wanted)
+                self._launch(wanted)
         try:
-            return self._wait(ref.slug, progress), True
+            return self._wait(wanted, progress), changed
         except (KeyboardInterrupt, ProvisionError):
-            self.stop(ref)
+            self._stop(ref)
             raise
 
+    def _exclusive(self, progress: Progress) -> AbstractContextManager[None]:
+        return workspace.exclusive(
+            self._layout.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
+        )
+
     def resume(self, server: Mapping[str, Any]) -> None:
-        """Start again what ran before the server was stopped; does not wait."""
-        for folder in self._folders():
-            settings = self._settings(folder.name)
+        """Start again what ran before the server was stopped; does not wait.
+
+        For a caller that holds the stack's lock.
+        """
+        for settings in self._all():
             self._launch(replace(settings, **server, uri=_uri(server["host"], settings.port)))
 
     def _wanted(
         self, ref: ModelRef, server: Mapping[str, Any], port: int | None
     ) -> ServiceSettings:
-        known = self._folder(ref.slug) / "service.json"
         if port is None:
-            port = ServiceSettings.load(known).port if known.exists() else self._free_port(server)
+            known = self._known(ref)
+            port = known.port if known else self._free_port(server)
         uri = _uri(server["host"], port)
         return ServiceSettings(model=ref.uri, port=port, uri=uri, **server)
 
     def _free_port(self, server: Mapping[str, Any]) -> int:
-        taken = {self._settings(folder.name).port for folder in self._folders()}
+        taken = {settings.port for settings in self._all()}
         port = int(server["tracking_uri"].rpartition(":")[2]) + 1
         while (port := processes.free_port(server["host"], port)) in taken:
             port += 1
         return port
-
-    def _runs_as(self, wanted: ServiceSettings) -> bool:
-        slug = wanted.ref.slug
-        if processes.supervisor_of(self._layout.root, _config(slug)) is None:
-            return False
-        return self._settings(slug) == wanted
 
     def _require_port(self, wanted: ServiceSettings) -> None:
         holder = processes.holder_of(wanted.host, wanted.port)
@@ -155,15 +163,15 @@ class ModelServices:
         workspace.write_json(folder / "service.json", settings.to_json())
         workspace.write_json(folder / "state.json", fresh.to_json())
 
-    def _wait(self, slug: str, progress: Progress) -> ServiceState:
+    def _wait(self, wanted: ServiceSettings, progress: Progress) -> ServiceState:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         with progress.step("loading the model"):
-            while (state := self._state(slug)).health is ServiceHealth.STARTING:
+            while (state := self._state(wanted)).health is ServiceHealth.STARTING:
                 if time.monotonic() > deadline:
                     break
                 time.sleep(_POLL_SECONDS)
         if state.health is not ServiceHealth.READY:
-            raise self._failure(slug, state)
+            raise self._failure(wanted.ref.slug, state)
         return state
 
     @staticmethod
@@ -176,14 +184,17 @@ class ModelServices:
 
     # -- stopping -------------------------------------------------------------------------------
 
-    def stop(self, ref: ModelRef) -> bool:
+    def stop(self, ref: ModelRef, progress: Progress) -> bool:
         """Stop a service; it does not come back at the next `up`. Whether there was one."""
-        folder = self._folder(ref.slug)
-        if not folder.exists():
+        if not self._folder(ref.slug).exists():
             return False
-        processes.stop_supervisor(self._layout.root, _config(ref.slug), _STOP_SECONDS)
-        workspace.remove_folder(folder)
+        with self._exclusive(progress), progress.step("stopping the service"):
+            self._stop(ref)
         return True
+
+    def _stop(self, ref: ModelRef) -> None:
+        processes.stop_supervisor(self._layout.root, _config(ref.slug), _STOP_SECONDS)
+        workspace.remove_folder(self._folder(ref.slug))
 
 
 def _config(slug: str) -> str:

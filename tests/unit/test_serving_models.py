@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from provision.errors import MissingError, UsageError
+from provision.model.layout import Layout
 from provision.model.serving import ModelRef, ServiceHealth, ServiceState
 from provision.model.tracking import ErrorKind, TrackingError
 from provision.serving import roller as rolling
 from provision.serving.roller import Roller
 from provision.serving.scorer import Scorer, ScoringError
+from provision.targets.model_services import ModelServices
 
 MODEL = "models:/churn@champion"
 
@@ -189,3 +191,14 @@ def test_a_state_survives_its_file_and_foreign_ones_are_ignored() -> None:
     assert ServiceState.from_json({**state.to_json(), "schema": "other"}) is None
     assert ServiceState.from_json({**state.to_json(), "health": "odd"}) is None
     assert ServiceState.from_json(None) is None
+
+
+def test_what_another_version_left_is_passed_over(tmp_path: Path) -> None:
+    layout = Layout.below(tmp_path, "churn")
+    for name, text in {"a": "{", "b": '{"model": "m"}', "c": "[]"}.items():
+        (layout.models / name).mkdir(parents=True)
+        (layout.models / name / "service.json").write_text(text)
+    services = ModelServices(layout, "python", {})
+    assert services.states() == []
+    services.resume({"host": "127.0.0.1"})
+    assert services.logs() == {}
