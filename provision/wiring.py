@@ -30,6 +30,7 @@ from provision.targets.base import DownOptions, Holding, Progress, Target
 if TYPE_CHECKING:
     from provision.app import unlock as unlocking
     from provision.emulator.client import Emulated
+    from provision.targets.local import LocalTarget
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
@@ -119,6 +120,8 @@ class OpenedStack:
     @property
     def local_server(self) -> LocalTarget:
         """The server on this machine; raises `MissingError` where the stack is something else."""
+        from provision.targets.local import LocalTarget
+
         if isinstance(self.target, LocalTarget):
             return self.target
         where = "has no server" if self.spec.target == "local" else "is not on this machine"
