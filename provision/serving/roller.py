@@ -113,10 +113,8 @@ class Roller:
 
     def _take(self, scorer: Scorer) -> None:
         old, self.current = self.current, scorer
-        if old is not None:
-            if old.version != scorer.version:
-                self._before = (old.version, old.files)
-            old.stop()
+        if old is not None and old.version != scorer.version:
+            self._before = (old.version, old.files)
         _log.info("version %s answers", scorer.version)
         self._say(
             health=ServiceHealth.READY,
@@ -126,6 +124,8 @@ class Roller:
             rejected="",
             reason="",
         )
+        if old is not None:
+            old.stop()
 
     def _mend(self, dead: Scorer) -> None:
         """Start the version again that died; where that fails, go back to the one before."""
