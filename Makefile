@@ -9,7 +9,7 @@ JUDGES := .venv-judges
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: up down check test quick lint judges bench lock wheel clean help
+.PHONY: up down check test quick capabilities lint judges bench lock wheel clean help
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: $(VENV)/.dev ## lint, types and the whole test suite
 quick: $(VENV)/.dev ## the inner loop: lint, types and the tests that start no server
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -m "not slow"
+
+capabilities: $(VENV)/.dev ## run the examples on every rung; rewrites the README's table
+	@PROVISION_RENEW_CAPABILITIES=1 $(BIN)/python -m pytest tests/examples
 
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy

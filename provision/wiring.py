@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from provision.emulator.client import Emulated
     from provision.model.cost import Use
     from provision.model.people import Person
+    from provision.targets.local import LocalTarget
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
@@ -197,6 +198,20 @@ class OpenedStack:
         environment = self.settings.environment
         named = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
         return self.spec.aws.region or named or ""
+
+    @property
+    def local_server(self) -> LocalTarget:
+        """The server on this machine; raises `MissingError` where the stack is something else."""
+        from provision.targets.local import LocalTarget
+
+        if isinstance(self.target, LocalTarget):
+            return self.target
+        where = "has no server" if self.spec.target == "local" else "is not on this machine"
+        raise MissingError(
+            f"{self.spec.name} {where}, and models are served beside a server here",
+            next_step="use target: local with scenario: server, or mlflow models serve -m "
+            "models:/NAME@ALIAS --env-manager local",
+        )
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from provision.adapters.processes import any_free_port, marked
-from tests import needs
+from tests import capabilities, needs
+
+if TYPE_CHECKING:
+    from tests.browser import Browser
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,6 +28,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """`@pytest.mark.needs("chromium")`: before any fixture starts something."""
     for program in needs.programs_of(item):
         needs.insist(program)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        report.user_properties += capabilities.cell_of(item)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """`make capabilities`: the README's table from what has just passed."""
+    if os.environ.get(capabilities.RENEW):
+        capabilities.renew(terminalreporter.stats.get("passed", []))
 
 
 @dataclass
@@ -107,3 +127,25 @@ def cli(open_folder: Path) -> Cli:
 @pytest.fixture
 def port() -> int:
     return any_free_port("127.0.0.1")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    from tests.browser import Browser
+
+    opened = Browser(tmp_path / "profile")
+    yield opened
+    opened.driver.quit()
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder for the PATH: `provision`, `python` and `pytest` are this checkout's."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    programs = {"provision": "-m provision", "python": "", "pytest": "-m pytest"}
+    for name, words in programs.items():
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words} "$@"\n')
+        script.chmod(0o755)
+    return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ _INSTALL = {
     "fish": "apt-get install fish",
     "zsh": "apt-get install zsh",
     "postgres": "apt-get install postgresql",
+    "uv": "pip install uv",
     "git": "apt-get install git",
     "make": "apt-get install make",
     "terraform": "download it from HashiCorp's site",
@@ -24,10 +26,16 @@ _INSTALL = {
 _SKIPPED_EVEN_IN_CI = {"terraform"}
 
 
+def which(program: str) -> str | None:
+    """Where a program is: on the PATH, or beside the Python that runs the tests."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which(program) or shutil.which(program, path=beside)
+
+
 def found(program: str) -> bool:
     """Whether a program is here; `postgres` stands for PostgreSQL's server programs."""
     if program != "postgres":
-        return shutil.which(program) is not None
+        return which(program) is not None
     folders = (folder for pattern in _POSTGRES_FOLDERS for folder in Path("/").glob(pattern))
     return shutil.which("initdb") is not None or any((f / "initdb").exists() for f in folders)
 

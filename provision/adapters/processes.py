@@ -23,6 +23,7 @@ from provision.model.sizing import Machine
 
 MARK = "PROVISION_STACK"
 _SUPERVISOR_MODULE = "supervisor.supervisord"
+_SERVER_CONFIG = "run/supervisor.conf"
 _KILL_AFTER_SECONDS = 10.0
 _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -61,13 +62,27 @@ def _carries(process: psutil.Process, stack: str) -> bool:
         return False
 
 
-def supervisor_of(stack: Path) -> psutil.Process | None:
-    """The stack's supervisor, if it lives."""
+def supervisor_of(stack: Path, config: str = _SERVER_CONFIG) -> psutil.Process | None:
+    """The stack's supervisor, or the one of another configuration in its folder, if it lives."""
     for process in marked(stack):
         with contextlib.suppress(psutil.Error):
-            if _SUPERVISOR_MODULE in process.cmdline():
+            if {_SUPERVISOR_MODULE, config} <= set(process.cmdline()):
                 return process
     return None
+
+
+def stop_supervisor(stack: Path, config: str, patience: float) -> bool:
+    """Stop one supervisor of a stack with its programs; whether it ran.
+
+    After `patience` seconds it is killed, and its programs end with it or at the next `down`.
+    """
+    supervisor = supervisor_of(stack, config)
+    if supervisor is None:
+        return False
+    _signal([supervisor], kill=False)
+    _, stubborn = psutil.wait_procs([supervisor], timeout=patience)
+    _signal(stubborn, kill=True)
+    return True
 
 
 def start_supervisor(stack: Path, config: Path, log: Path, environment: Mapping[str, str]) -> int:

@@ -204,7 +204,7 @@ class TrackingClient:
 
     def get_run(self, run_id: str) -> RunRecord:
         """A run with the latest value of each of its metrics."""
-        return run_record(self._get("runs/get", run_id=run_id))
+        return run_record(self.get("runs/get", run_id=run_id))
 
     def delete_run(self, run_id: str) -> None:
         """Move a run to MLflow's trash."""
@@ -243,7 +243,7 @@ class TrackingClient:
 
     def version_by_alias(self, name: str, alias: str) -> str:
         """The number of the version that an alias points at."""
-        reply = self._get("registered-models/alias", name=name, alias=alias)
+        reply = self.get("registered-models/alias", name=name, alias=alias)
         return str(dig(reply, "model_version", "version"))
 
     def delete_registered_model(self, name: str) -> None:
@@ -255,7 +255,8 @@ class TrackingClient:
     def _post(self, route: str, **fields: Any) -> dict[str, Any]:
         return self._call("POST", route, json.dumps(fields).encode())
 
-    def _get(self, route: str, **query: str) -> dict[str, Any]:
+    def get(self, route: str, **query: str) -> dict[str, Any]:
+        """One reading request of MLflow's REST API."""
         return self._call("GET", f"{route}?{urlencode(query)}")
 
     def _call(self, method: str, route: str, body: bytes | None = None) -> dict[str, Any]:

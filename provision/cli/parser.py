@@ -65,7 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = _common()
     for add in (
-        _spec_commands, _up_commands, _life_commands, _client_commands, _people_commands,
+        _spec_commands, _up_commands, _life_commands, _client_commands, _serve_command,
+        _people_commands,
         _other_commands,
     ):  # fmt: skip
         add(commands, common)
@@ -206,13 +207,33 @@ def _client_commands(commands: Subparsers, common: _Parser) -> None:
     )  # fmt: skip
     open_ = add("open", _lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
     open_.add_argument("--print", action="store_true", help="print the address only")
+    _logs(add)
+
+
+def _logs(add: _Adder) -> None:
     logs = add(
-        "logs", _lazy("client", "logs"), "show the logs of the server and its database",
+        "logs", _lazy("client", "logs"), "show the logs of the server, its database and its models",
         "provision logs", "provision logs database --lines 200", "provision logs --follow",
     )  # fmt: skip
-    logs.add_argument("which", nargs="?", help="server (default), database or supervisor")
+    logs.add_argument(
+        "which", nargs="?", help="server (default), database, supervisor or model-NAME@ALIAS"
+    )
     logs.add_argument("-n", "--lines", type=int, default=50, help="how many lines (50)")
     logs.add_argument("--follow", action="store_true", help="go on until interrupted")
+
+
+def _serve_command(commands: Subparsers, common: _Parser) -> None:
+    add = _Adder(commands, common)
+    serve = add(
+        "serve", _lazy("serve", "serve"), "run a registered model as a service",
+        "provision serve models:/churn@champion", "provision serve models:/churn/3 --port 5010",
+        "provision serve --list", "provision serve --stop models:/churn@champion",
+    )  # fmt: skip
+    serve.add_argument("model", nargs="?", help="models:/NAME@ALIAS or models:/NAME/VERSION")
+    serve.add_argument("--port", type=_port, metavar="N", help="listen on this port from now on")
+    what = serve.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="show what is served")
+    what.add_argument("--stop", action="store_true", help="stop it; it stays stopped")
 
 
 def _formats_help() -> str:

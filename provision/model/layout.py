@@ -64,6 +64,11 @@ class Layout:
         return self.root / "secrets"
 
     @property
+    def models(self) -> Path:
+        """One folder for each model that runs as a service."""
+        return self.root / "models"
+
+    @property
     def settings_file(self) -> Path:
         """What the server program reads."""
         return self.run / "server.json"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from provision.adapters import postgres, processes, workspace
 from provision.errors import MissingError, ProvisionError, UserInterruptError
@@ -27,6 +28,7 @@ from provision.targets.base import (
     Stopped,
     UpOptions,
 )
+from provision.targets.model_services import ModelServices, server_part
 from provision.targets.record import StackRecord
 
 _LEAST_FREE_BYTES = 200 * sizing.MIB
@@ -121,7 +123,8 @@ class LocalTarget:
     def logs(self) -> Mapping[str, Path]:
         """The server's log first."""
         names = ("server", "database", "supervisor")
-        return {name: self._layout.logs / f"{name}.log" for name in names}
+        own = {name: self._layout.logs / f"{name}.log" for name in names}
+        return {**own, **self.models().logs()}
 
     def holdings(self) -> Sequence[Holding]:
         """Database, artifacts, backups and logs with their sizes."""
@@ -138,6 +141,22 @@ class LocalTarget:
         """Delete the stack's folder, and the artifacts where they lie elsewhere."""
         workspace.remove_folder(self._layout.artifacts)
         workspace.remove_folder(self._layout.root)
+
+    def models(self) -> ModelServices:
+        """The models that run as services beside the server."""
+        return ModelServices(self._layout, self._host.python, self._host.environment)
+
+    def models_server(self) -> Mapping[str, Any]:
+        """What a model's service takes over from the server; raises `MissingError` without one."""
+        record = self._stored()
+        if record is None or self._state(record)[0] is not State.RUNNING:
+            raise MissingError(
+                f"the tracking server of {self._spec.name} does not run, and knows the models",
+                next_step="provision up",
+            )
+        names = settings.allowed_hosts(self._spec, self._host, record.port)
+        endpoint = self._endpoint_of(record)
+        return server_part(self._layout, endpoint, record.listen, names, self._host.python)
 
     def state_lock(self) -> None:
         """None: Terraform does not work here, and the system frees a killed command's own lock."""
@@ -212,6 +231,7 @@ class LocalTarget:
         try:
             self._launch(plan)
             self._wait(progress)
+            self.models().resume(self.models_server())
         except (KeyboardInterrupt, ProvisionError) as error:
             processes.stop_stack(root, supervision.STOP_PATIENCE_SECONDS)
             if isinstance(error, KeyboardInterrupt):

@@ -74,6 +74,38 @@ def supervisor_config(*, as_root: bool, database: bool, database_user: str | Non
     return text + _SERVER
 
 
+_MODEL = f"""\
+; Written by `provision serve` at every start.
+[supervisord]
+nodaemon = true
+silent = true
+logfile = models/{{slug}}/supervisor.log
+logfile_maxbytes = 2MB
+logfile_backups = 2
+pidfile = models/{{slug}}/run/supervisor.pid
+umask = 077
+{{user}}
+
+[program:model]
+command = %(ENV_PROVISION_PYTHON)s -m provision.serving models/{{slug}}
+startsecs = 0
+autorestart = unexpected
+exitcodes = {EXIT_FINAL}
+stopsignal = TERM
+stopwaitsecs = {SERVER_STOP_SECONDS}
+killasgroup = true
+redirect_stderr = true
+stdout_logfile = logs/model-{{slug}}.log
+stdout_logfile_maxbytes = 10MB
+stdout_logfile_backups = 3
+"""
+
+
+def model_config(slug: str, *, as_root: bool) -> str:
+    """The configuration of a model's own supervisor; `slug` holds no character of its syntax."""
+    return _MODEL.format(slug=slug, user="user = root" if as_root else "")
+
+
 def program_variables(python: str, postgres: Path | None) -> Mapping[str, str]:
     """The programs, quoted for the supervisor's word splitting."""
     variables = {"PROVISION_PYTHON": shlex.quote(python)}

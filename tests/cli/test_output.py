@@ -26,7 +26,7 @@ EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
     "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check", "env",
-    "open", "logs", "users", "handout", "cost", "emulate", "version", "completion",
+    "open", "logs", "serve", "users", "handout", "cost", "emulate", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -94,6 +94,15 @@ ROSTERS = {
     "users-bad-roster": "username;nmae\nana;x\nana;y\njos\u00e9;z\n",
     "users-bad-roster-json": "user;role\nana;techer\n",
     "cost-local": "username,team,room\nana,red,1\nbo,red,2\n",
+    "serve-never-started": (GOOD, "serve models:/churn@champion"),
+    "serve-not-a-model": (GOOD, "serve churn"),
+    "serve-which": (GOOD, "serve"),
+    "serve-no-server": ("name: churn\nscenario: none\n", "serve models:/churn@champion"),
+    "serve-on-aws": (_AWS, "serve --list"),
+    "serve-list-empty": (GOOD, "serve --list"),
+    "serve-list-empty-json": (GOOD, "serve --list --json"),
+    "serve-stop-nothing": (GOOD, "serve --stop"),
+    "serve-stop-another": (GOOD, "serve --stop models:/churn@champion"),
 }
 # Name of the case -> what lies in the stack's folder before, as JSON.
 _RECORD = AwsRecord(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,21 +51,9 @@ def test_yaml_is_a_valid_spec(block: Block, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Path:
-    """A folder for the PATH: `provision`, `python` and `pytest` are this checkout's."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    programs = {"provision": "-m provision", "python": "", "pytest": "-m pytest"}
-    for name, words in programs.items():
-        script = folder / name
-        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words} "$@"\n')
-        script.chmod(0o755)
-    return folder
-
-
-@pytest.fixture
 def reader(cli: Cli, tools: Path) -> Cli:
-    """Somebody who types what the page says, in a folder of their own."""
+    """Somebody who types what the page says, in a folder of their own with the examples."""
+    shutil.copytree(ROOT / "examples", cli.folder / "examples")
     cli.environment["PATH"] = f"{tools}:{os.environ['PATH']}"
     cli.environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
     return cli
@@ -86,11 +74,15 @@ def on_free_port(reader: Cli, command: str) -> str:
     return f"{command} --force && sed -i 's/^  port: .*/  port: {port}/' provision.yaml"
 
 
-ACCOUNT_PAGE = "aws.md"  # its commands need Terraform: tests/terraform runs them
+# Their commands need Terraform: tests/terraform runs them.
+ACCOUNT_PAGES = {
+    "aws.md": ["plan", "up", "status", "down"],
+    "in-your-account.md": ["init", "plan", "up", "status", "down"],
+}
 CONSOLE_PAGES = [
     page
     for page in PAGES
-    if page.name != ACCOUNT_PAGE and any(b.language == "console" for b in blocks_of(page))
+    if page.name not in ACCOUNT_PAGES and any(b.language == "console" for b in blocks_of(page))
 ]
 
 
@@ -109,12 +101,13 @@ def test_the_commands_of_a_page_work_in_their_order(page: Path, reader: Cli) -> 
     assert done.returncode == 0, f"{done.stderr}\n{reader.logs()}"
 
 
-def test_the_account_pages_commands_are_understood() -> None:
+@pytest.mark.parametrize("name", ACCOUNT_PAGES)
+def test_an_account_pages_commands_are_understood(name: str) -> None:
     """What they do is tried by tests/terraform/test_up_*.py, which take minutes."""
-    (page,) = (page for page in PAGES if page.name == ACCOUNT_PAGE)
+    (page,) = (page for page in PAGES if page.name == name)
     typed = [shlex.split(command) for command in typed_on(page)]
     assert [words[:2] for words in typed] == [
-        ["provision", name] for name in ("plan", "up", "status", "down")
+        ["provision", command] for command in ACCOUNT_PAGES[name]
     ]
     for words in typed:
         build_parser().parse_args(words[1:])

@@ -1,0 +1,124 @@
+"""The rungs on which every example runs, each brought up once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.adapters.processes import any_free_port, marked
+from tests.checkout import ROOT
+from tests.conftest import Cli
+from tests.needs import insist
+
+SPECS = {
+    "none": "name: school\nscenario: none\n",
+    "sqlite": "name: school\nserver:\n  port: {port}\n",
+    "postgres": "name: school\nserver:\n  port: {port}\ndatabase:\n  engine: postgres\n",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a program printed, both streams in their order, and its exit code."""
+
+    code: int
+    text: str
+
+
+class Forker:
+    """Runs examples as programs, without loading MLflow anew for each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._output = folder / "output"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.examples.forker"], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, argv: list[str], cwd: Path, environment: dict[str, str]) -> Said:
+        task = {"argv": argv, "cwd": str(cwd), "environment": environment}
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps({**task, "output": str(self._output)}) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        return Said(code, self._output.read_text())
+
+    def close(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+
+@dataclass
+class Rung:
+    """A stack with a copy of the examples, and what they have said so far."""
+
+    name: str
+    cli: Cli
+    forker: Forker
+    variables: dict[str, str]
+    said: dict[tuple[str, ...], Said] = field(default_factory=dict)
+
+    @property
+    def uri(self) -> str:
+        return self.variables["MLFLOW_TRACKING_URI"]
+
+    def environment(self) -> dict[str, str]:
+        return {**self.cli.env(), **self.variables, "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+    def run(self, example: str, *argv: str) -> Said:
+        """Run a program in an example's folder."""
+        return self.forker.run(
+            list(argv), self.cli.folder / "examples" / example, self.environment()
+        )
+
+    def once(self, example: str, *argv: str) -> Said:
+        """Run it unless an earlier test did; it must end well."""
+        key = (example, *argv)
+        if key not in self.said:
+            said = self.run(example, *argv)
+            assert said.code == 0, f"{said.text}\n{self.cli.logs()}"
+            self.said[key] = said
+        return self.said[key]
+
+    def client(self) -> Any:
+        import mlflow
+
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        mlflow.set_tracking_uri(self.uri)
+        return mlflow.MlflowClient()
+
+
+@pytest.fixture(scope="session")
+def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
+    opened = Forker(tmp_path_factory.mktemp("forker"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session", params=list(SPECS))
+def rung(request: pytest.FixtureRequest, forker: Forker) -> Iterator[Rung]:
+    if request.param == "postgres":
+        insist("postgres")
+    base = Path(tempfile.mkdtemp(prefix="provision-examples-"))
+    base.chmod(0o755)
+    folder = base / "school"
+    folder.mkdir()
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    cli = Cli(folder)
+    cli.spec(SPECS[request.param].format(port=any_free_port("127.0.0.1")))
+    cli.ok("up")
+    yield Rung(request.param, cli, forker, cli.json("env")["variables"])
+    for process in marked(cli.root()):
+        process.kill()
+    shutil.rmtree(base, ignore_errors=True)
