@@ -18,7 +18,10 @@ ARROWS = {
     "model": {"model", "errors"},
     "app": {"app", "model", "targets.base", "errors", "_version", "adapters.packages"},
     "adapters": {"model", "errors", "_version"},
-    "targets": {"targets", "adapters", "model", "errors", "server.settings", "server.locations"},
+    "targets": {
+        "targets", "adapters", "model", "errors", "server.settings", "server.locations",
+        "server.places",
+    },
     "server": {"server", "errors", "_version"},
     "emulator": {"emulator", "errors", "adapters.workspace"},
     "cli": {
@@ -52,6 +55,7 @@ DOORS = {
     "subprocess": {
         "adapters/processes.py",
         "adapters/postgres.py",
+        "adapters/data_program.py",
         "adapters/terraform/program.py",
         "adapters/terraform/running.py",
         "emulator/client.py",
