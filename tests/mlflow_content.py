@@ -120,9 +120,10 @@ def _dump(uri: str) -> Any:
 
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient()
-    experiments = sorted(
-        _all(client.search_experiments, view_type=EVERY), key=lambda e: e.experiment_id
-    )
+    every = _all(client.search_experiments, view_type=EVERY)
+    # `provision up` tries the server out, and leaves what it made in MLflow's trash.
+    own = [e for e in every if not e.name.startswith("provision-check-")]
+    experiments = sorted(own, key=lambda e: e.experiment_id)
     return {
         "experiments": [dict(experiment) | {"tags": experiment.tags} for experiment in experiments],
         "runs": [_run_of(client, run) for e in experiments for run in _runs_of(client, e)],

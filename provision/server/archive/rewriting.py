@@ -97,7 +97,9 @@ class Rewriter:
         return new
 
     def _leave(self, old: str) -> None:
-        if old and not (self.target and locations.local_path(old)):
+        # MLflow writes words here too, where there is no place: "dummy-source".
+        is_place = "://" in old or locations.local_path(old) is not None
+        if is_place and not (self.target and locations.local_path(old)):
             self.left += 1
             if len(self.examples) < 5:
                 self.examples.append(old)
