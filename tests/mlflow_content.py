@@ -63,7 +63,7 @@ def _runs(mlflow: Any, client: Any) -> None:
     mlflow.set_experiment("naïve — 実験 'q\" %20#?")
     with mlflow.start_run(run_name="väter") as parent:
         mlflow.log_params({"tiefe": "3", "é" * 200: "ü" * 5000})
-        mlflow.set_tags({"emoji": "🦆", "quote": "it's \"q\" \\ \n line"})
+        mlflow.set_tags({"emoji": "🦆", "quote": 'it\'s "q" \\ \n line'})
         for step in range(20):
             mlflow.log_metric("auc", step / 7, step=step)
         for name, value in (("nan", math.nan), ("inf", math.inf), ("minus", -math.inf)):
@@ -148,9 +148,7 @@ def _all(search: Any, **words: Any) -> list[Any]:
 
 
 def _runs_of(client: Any, experiment: Any) -> list[Any]:
-    found = _all(
-        client.search_runs, experiment_ids=[experiment.experiment_id], run_view_type=EVERY
-    )
+    found = _all(client.search_runs, experiment_ids=[experiment.experiment_id], run_view_type=EVERY)
     return sorted(found, key=lambda run: run.info.run_id)
 
 
@@ -215,4 +213,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "fill":
         _fill(sys.argv[2])
     else:
-        print(json.dumps(_dump(sys.argv[2]), default=repr, sort_keys=True))
+        print(json.dumps(_dump(sys.argv[2]), default=repr, sort_keys=True))  # noqa: T201
