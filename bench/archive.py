@@ -98,7 +98,8 @@ def export(uri: str, experiment: str, folder: Path, tool: Path) -> float:
 def measure(base: Path) -> dict[str, Any]:
     environment = {**os.environ, "XDG_STATE_HOME": str(base / "state")}
     tool = base / "tool"
-    pip = ["pip", "install", "-q", "--no-deps", "--target", str(tool), TOOL]
+    # It imports tabulate without asking for it; MLflow is the one that is here.
+    pip = ["pip", "install", "-q", "--no-deps", "--target", str(tool), TOOL, "tabulate"]
     subprocess.run(pip, check=True)
     small, large = spec(base, "small", "sqlite"), spec(base, "large", "postgres")
     found: dict[str, Any] = {}
