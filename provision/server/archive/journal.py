@@ -14,7 +14,7 @@ from pathlib import Path
 from provision.server.archive.sums import Sum
 
 NAME = ".journal.db"
-_COMMIT_SECONDS = 1.0
+_COMMIT_SECONDS = 0.2
 _TABLE = """
 CREATE TABLE IF NOT EXISTS files (
   path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, digest TEXT, pass INTEGER
@@ -28,7 +28,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._connection = sqlite3.connect(folder / NAME)
         self._connection.execute(_TABLE)
-        # A lost last second is copied again; waiting for the disk each time would cost more.
+        # What was not noted is copied again; waiting for the disk each time would cost more.
         self._connection.execute("PRAGMA synchronous = OFF")
         last = self._connection.execute("SELECT max(pass) FROM files").fetchone()[0]
         self._pass = (last or 0) + 1

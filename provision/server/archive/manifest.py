@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,18 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write it in one step."""
         part = folder / (FILE + ".part")
+        content = {"schema": SCHEMA, **asdict(self)}
         with part.open("w", encoding="utf-8") as stream:
-            json.dump({"schema": SCHEMA, **asdict(self)}, stream, indent=2, ensure_ascii=False)
+            json.dump({**content, "own": _own(content)}, stream, indent=2, ensure_ascii=False)
             stream.write("\n")
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(folder / FILE)
+
+
+def _own(content: Mapping[str, Any]) -> str:
+    """The digest of everything else in the manifest."""
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def counts_of(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -93,6 +100,9 @@ def load(folder: Path) -> Manifest:
     """Read it; raises `MissingError` where there is no archive, `RefusedError` for half of one."""
     try:
         raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        own = raw.pop("own", "")
+        if raw["schema"] == SCHEMA and own != _own(raw):
+            raise damaged(folder / FILE)
         if raw.pop("schema") != SCHEMA:
             raise _unknown(folder)
         known = {item.name for item in fields(Manifest)}
