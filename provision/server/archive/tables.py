@@ -55,7 +55,8 @@ def batches(connection: Connection, table: Table, names: Sequence[str]) -> Itera
     """All rows in batches of 5,000; PostgreSQL keeps the rest on its side."""
     query = sqlalchemy.select(*(_as_stored(table.columns[name]) for name in names))
     options = {"stream_results": True, "max_row_buffer": BATCH}
-    result = connection.execution_options(**options).execute(query)
+    # For this query alone: set on the connection, they would hold for what is written on it too.
+    result = connection.execute(query, execution_options=options)
     for partition in result.partitions(BATCH):
         yield [tuple(row) for row in partition]
 
