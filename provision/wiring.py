@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision.adapters import specfile, workspace
 from provision.app import lifecycle, stacks
 from provision.app.specs import ValidationResult, default_spec, validate
-from provision.errors import MissingError, ProvisionError, RefusedError
+from provision.errors import MissingError, ProvisionError, RefusedError, UsageError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
@@ -30,7 +31,7 @@ from provision.targets.base import DownOptions, Holding, Progress, Target
 
 if TYPE_CHECKING:
     from provision.app import cost as costs
-    from provision.app import handouts
+    from provision.app import data, handouts
     from provision.app import unlock as unlocking
     from provision.app.people import People
     from provision.emulator.client import Emulated
@@ -105,10 +106,16 @@ class OpenedStack:
         *,
         confirm: Callable[[Sequence[Holding]], None],
         progress: Progress,
+        archive: Path | None = None,
     ) -> lifecycle.DownResult:
         """Stop it; with `delete_data` delete its data too, once `confirm` has returned."""
         result = lifecycle.down(
-            self.target, self.spec.name, options=options, confirm=confirm, progress=progress
+            self.target,
+            self.spec.name,
+            options=options,
+            confirm=confirm,
+            progress=progress,
+            archive=partial(self.archive, archive, progress, users=True) if archive else None,
         )
         if options.delete_data:
             stacks.forget(workspace, self.settings.index_dir, self.layout.root)
@@ -212,6 +219,54 @@ class OpenedStack:
             next_step="use target: local with scenario: server, or mlflow models serve -m "
             "models:/NAME@ALIAS --env-manager local",
         )
+
+    def _work(self, progress: Progress) -> data.DataWork:
+        from provision.adapters.data_program import DataProgram
+        from provision.app import data
+
+        program = DataProgram(python_executable(), self.settings.inherited)
+        return data.DataWork(program, progress)
+
+    def archive(self, folder: Path, progress: Progress, *, users: bool) -> data.CopyResult:
+        """Everything into a folder that needs no server of ours."""
+        for own in (self.layout.root, self.layout.artifacts):
+            if folder.resolve().is_relative_to(own):
+                raise UsageError(
+                    f"{folder} lies in the stack's own folder {own}, and would go with it",
+                    next_step="choose a folder elsewhere",
+                )
+        return self._work(progress).archive(self.target, self.spec.name, folder, users=users)
+
+    def restore(
+        self, folder: Path, options: data.RestoreOptions, progress: Progress
+    ) -> data.CopyResult:
+        """An archive or an mlruns folder into this stack, which is then on the list."""
+        result = self._work(progress).restore(self.target, self.spec.name, folder, options)
+        self._remember_if_known()
+        return result
+
+    def move(self, other: OpenedStack, progress: Progress, *, users: bool) -> data.CopyResult:
+        """Everything of this stack into another one, which is then on the list."""
+        if other.layout.root == self.layout.root:
+            raise UsageError(
+                f"both specs name the same stack ({self.layout.root})",
+                next_step="give the new stack another name",
+            )
+        work = self._work(progress)
+        result = work.move(self.target, other.target, other.spec.name, users=users)
+        other._remember_if_known()
+        return result
+
+    def gc(
+        self, older_than: int, *, confirm: Callable[[data.GcResult], None], progress: Progress
+    ) -> data.GcResult:
+        """Delete what MLflow's trash holds, once `confirm` has returned."""
+        return self._work(progress).gc(self.target, self.spec.name, older_than, confirm)
+
+    def _remember_if_known(self) -> None:
+        endpoint = self.target.endpoint()
+        if endpoint is not None:
+            self.remember(endpoint.uri)
 
     def remember(self, uri: str) -> None:
         """Put the stack on the list."""

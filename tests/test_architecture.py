@@ -20,7 +20,7 @@ ARROWS = {
     "adapters": {"model", "errors", "_version"},
     "targets": {
         "targets", "adapters", "model", "errors", "server.settings", "server.locations",
-        "serving.settings",
+        "server.places", "serving.settings",
     },
     "serving": {"serving", "adapters.tracking", "adapters.workspace", "model", "errors"},
     "server": {"server", "errors", "_version"},
@@ -61,6 +61,7 @@ DOORS = {
     "subprocess": {
         "adapters/processes.py",
         "adapters/postgres.py",
+        "adapters/data_program.py",
         "adapters/terraform/program.py",
         "adapters/terraform/running.py",
         "emulator/client.py",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -32,6 +36,7 @@ _INSTALL_HINT = (
     "postgresql-server; macOS: brew install postgresql@17), or set database.engine: sqlite"
 )
 _OLDEST_MAJOR = 13
+_POLL_SECONDS = 0.05
 _HOST_RULES = f"host {DATABASE} {ROLE} 127.0.0.1/32 scram-sha-256\n"
 
 
@@ -227,6 +232,57 @@ def _write_owned(path: Path, text: str, account: Account) -> None:
     path.write_text(text, encoding="utf-8")
     if account.uid is not None:
         os.chown(path, account.uid, account.gid or 0)
+
+
+@contextlib.contextmanager
+def running(
+    binaries: Binaries,
+    cluster: Path,
+    account: Account,
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+) -> Iterator[None]:
+    """Run a stopped cluster while the body does, as it was configured last.
+
+    Raises `ProvisionError` when it ends at once; its log says why. Clients wait for it themselves
+    while it recovers.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [binaries.program("postgres"), "-D", cluster],
+            cwd="/",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            user=account.uid,
+            group=account.gid,
+            extra_groups=None if account.uid is None else [],
+            start_new_session=True,
+            umask=0o077,
+        )
+    try:
+        _wait_until_ready(process, cluster, log)
+        yield
+    finally:
+        # Fast shutdown: nobody is waited for, the data is written out.
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], cluster: Path, log: Path) -> None:
+    while process.poll() is None:
+        # The eighth line of the lock file says how far it is (PostgreSQL's pidfile.h).
+        with contextlib.suppress(OSError):
+            lines = (cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            if lines[0] == str(process.pid) and lines[7:8] and lines[7].strip() == "ready":
+                return
+        time.sleep(_POLL_SECONDS)
+    raise ProvisionError(
+        f"PostgreSQL in {cluster} ended at once (code {process.returncode})",
+        next_step=f"look at the end of {log}, mend what it says, then run this again",
+    )
 
 
 def connection_url(port: int, passfile: Path) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from provision.app.data import CopyResult
 from provision.errors import CheckFailedError
 from provision.model.endpoint import Endpoint
 from provision.model.report import Report
@@ -143,33 +144,43 @@ def _answers(seen: Snapshot) -> bool:
 
 @dataclass(frozen=True)
 class DownResult:
-    """What `down` did: processes stopped, data deleted or kept (bytes)."""
+    """What `down` did: processes stopped, data deleted or kept (bytes), and what was archived."""
 
     name: str
     stopped_processes: int
     deleted: Sequence[Holding]
     kept: Sequence[Holding]
     notes: Sequence[str]
+    archived: CopyResult | None = None
 
 
-def down(
+def down(  # noqa: PLR0913 - all but two are passed by name
     target: Target,
     name: str,
     *,
     options: DownOptions,
     confirm: Callable[[Sequence[Holding]], None],
     progress: Progress,
+    archive: Callable[[], CopyResult] | None = None,
 ) -> DownResult:
     """Stop the target; delete its data only when asked and after `confirm` returned.
 
-    `confirm` raises when the user says no; then nothing was stopped either.
+    `confirm` raises when the user says no; then nothing was stopped either. `archive` is called
+    when nothing can be logged any more and nothing is deleted yet; when it raises, the data stays.
     """
     holdings = target.holdings()
     if options.delete_data and holdings:
         confirm(holdings)
+    archived, before = None, 0
+    if archive is not None:
+        before = target.down(replace(options, delete_data=False), progress).processes
+        archived = archive()
     stopped = target.down(options, progress)
+    result = DownResult(
+        name, before + stopped.processes, [], holdings, stopped.notes, archived=archived
+    )
     if not options.delete_data:
-        return DownResult(name, stopped.processes, [], kept=holdings, notes=stopped.notes)
+        return result
     with progress.step("deleting the data"):
         target.delete_data()
-    return DownResult(name, stopped.processes, holdings, kept=[], notes=stopped.notes)
+    return replace(result, deleted=holdings, kept=[])

@@ -123,6 +123,7 @@ def down(arguments: Namespace, ui: Ui) -> int:
 
     approve = _approval(ui, stack.spec.name, agreed=arguments.yes)
     options = DownOptions(arguments.delete_data, approve)
-    result = stack.down(options, confirm=confirm, progress=ui)
+    archive = Path(arguments.archive).expanduser().absolute() if arguments.archive else None
+    result = stack.down(options, confirm=confirm, progress=ui, archive=archive)
     ui.result("down", result, texts.down(result))
     return 0

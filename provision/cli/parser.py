@@ -64,11 +64,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = _common()
-    for add in (
-        _spec_commands, _up_commands, _life_commands, _client_commands, _serve_command,
-        _people_commands,
-        _other_commands,
-    ):  # fmt: skip
+    groups = (
+        _spec_commands, _up_commands, _life_commands, _data_commands, _client_commands,
+        _serve_command, _people_commands, _other_commands,
+    )  # fmt: skip
+    for add in groups:
         add(commands, common)
     return parser
 
@@ -187,6 +187,46 @@ def _life_commands(commands: Subparsers, common: _Parser) -> None:
     )  # fmt: skip
     down.add_argument("--delete-data", action="store_true", help="also delete runs and artifacts")
     down.add_argument("--yes", action="store_true", help="do not ask before deleting")
+    down.add_argument("--archive", metavar="DIR", help="archive it into DIR first")
+
+
+def _data_commands(commands: Subparsers, common: _Parser) -> None:
+    add = _Adder(commands, common)
+    archive = add(
+        "archive", _lazy("data", "archive"), "write everything into a folder that needs no server",
+        "provision archive ~/churn-2026", "provision archive DIR --no-users",
+    )  # fmt: skip
+    archive.add_argument("folder", metavar="DIR", help="a new folder, or an unfinished archive")
+    restore = add(
+        "restore", _lazy("data", "restore"), "fill an empty stack from an archive or mlruns folder",
+        "provision restore ~/churn-2026", "provision restore ./mlruns -f team.yaml",
+    )  # fmt: skip
+    restore.add_argument("folder", metavar="DIR", help="an archive, or an old mlruns folder")
+    restore.add_argument(
+        "--changed", action="store_true",
+        help="take an archive that somebody went on working with as it is now",
+    )  # fmt: skip
+    restore.add_argument(
+        "--artifacts", metavar="DIR", help="mlruns: the folder behind its served artifacts"
+    )
+    move = add(
+        "move", _lazy("data", "move"), "copy everything into another, empty stack",
+        "provision move --to team.yaml",
+    )  # fmt: skip
+    move.add_argument("--to", metavar="SPEC", required=True, help="the other stack's spec")
+    for command in (archive, restore, move):
+        command.add_argument(
+            "--no-users", action="store_true", help="without accounts and permissions"
+        )
+    gc = add(
+        "gc", _lazy("data", "gc"), "delete for good what was deleted in MLflow, and lost artifacts",
+        "provision gc", "provision gc --older-than 30d --yes",
+    )  # fmt: skip
+    gc.add_argument(
+        "--older-than", type=_age, default=0, metavar="AGE",
+        help="only what was deleted so long ago, such as 30d or 12h",
+    )  # fmt: skip
+    gc.add_argument("--yes", action="store_true", help="do not ask before deleting")
 
 
 def _client_commands(commands: Subparsers, common: _Parser) -> None:
@@ -367,6 +407,14 @@ def _other_commands(commands: Subparsers, common: _Parser) -> None:
         "provision completion zsh > ~/.zfunc/_provision",
     )  # fmt: skip
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
+def _age(text: str) -> int:
+    units = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in units:
+        raise argparse.ArgumentTypeError(f"{text} is no age such as 30d, 12h or 45m")
+    return int(number) * units[unit]
 
 
 def _port(text: str) -> int:

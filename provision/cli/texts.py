@@ -85,6 +85,8 @@ def down(result: DownResult) -> str:
         lines = [f"{result.name} is down: {result.stopped_processes} processes stopped, none left"]
     else:
         lines = [f"{result.name} was not running"]
+    if result.archived:
+        lines.append(f"archived in {result.archived.folder}, every row and every file checked")
     if result.deleted:
         lines += ["deleted:", holdings(result.deleted)]
     elif result.kept:

@@ -127,14 +127,15 @@ def _unreachable(engine: Engine, reason: str, *, temporary: bool) -> BootError:
 def _bring_up(settings: ServerSettings, engine: Engine, schema: Schema) -> None:
     state, revision = schema.state(engine)
     if state is State.EMPTY:
-        _initialise(engine, schema)
+        initialise(engine, schema)
     elif state is State.OLDER:
         _upgrade(settings, engine, schema, revision)
     elif state is not State.CURRENT:
         raise _unusable(settings, engine, schema, state, revision)
 
 
-def _initialise(engine: Engine, schema: Schema) -> None:
+def initialise(engine: Engine, schema: Schema) -> None:
+    """Make the tables of a schema where there are none; a SQLite file appears when it is whole."""
     if engine.dialect.name != "sqlite" or sqlalchemy.inspect(engine).get_table_names():
         # PostgreSQL's DDL is transactional: a crash leaves nothing that the next start cannot use.
         schema.create(engine)

@@ -15,14 +15,16 @@ SCHEME = "mlflow-artifacts:/"
 
 # Every column of MLflow 3.17's schema (mlflow/store/tracking/dbmodels/models.py and
 # mlflow/store/model_registry/dbmodels/models.py) in which MLflow itself stores where artifacts are.
-_COLUMNS = (
-    ("experiments", "artifact_location", ""),
-    ("runs", "artifact_uri", ""),
-    ("logged_models", "artifact_location", ""),
-    ("model_versions", "source", ""),
-    ("model_versions", "storage_location", ""),
-    ("trace_tags", "value", "key = 'mlflow.artifactLocation'"),
+COLUMNS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("experiments", "artifact_location", ()),
+    ("runs", "artifact_uri", ()),
+    ("logged_models", "artifact_location", ()),
+    ("model_versions", "source", ()),
+    ("model_versions", "storage_location", ()),
+    ("trace_tags", "value", ("mlflow.artifactLocation", "mlflow.trace.archiveLocation")),
 )
+"""Table and column; of a table of tags, the keys whose values are locations."""
+
 
 Change = tuple[str, str, int, str]
 
@@ -33,22 +35,24 @@ def to_served(connection: sqlite3.Connection, root: Path, prefix: str = "") -> i
     `prefix` is where `root` lies inside the server's artifact destination. Locations elsewhere
     stay as they are.
     """
-    return _apply(connection, _changes(connection, _server(root, prefix)))
+    return _apply(connection, _changes(connection, server(root, prefix)))
 
 
 def to_local(connection: sqlite3.Connection, root: Path, prefix: str = "") -> int:
     """The way back: served locations become `file://` URIs below `root`; returns how many."""
-    return _apply(connection, _changes(connection, _localiser(root, prefix)))
+    return _apply(connection, _changes(connection, localiser(root, prefix)))
 
 
 def count_local(connection: sqlite3.Connection, root: Path) -> int:
     """How many locations `to_served` would change."""
-    return sum(1 for _ in _changes(connection, _server(root, "")))
+    return sum(1 for _ in _changes(connection, server(root, "")))
 
 
-def _server(root: Path, prefix: str) -> Callable[[str], str | None]:
+def server(root: Path, prefix: str) -> Callable[[str], str | None]:
+    """What makes a location below `root` a served one, and says `None` to any other."""
+
     def served(location: str) -> str | None:
-        path = _local_path(location)
+        path = local_path(location)
         if path is None or not path.is_relative_to(root):
             return None
         relative = path.relative_to(root).as_posix()
@@ -62,7 +66,9 @@ def _server(root: Path, prefix: str) -> Callable[[str], str | None]:
     return served
 
 
-def _localiser(root: Path, prefix: str) -> Callable[[str], str | None]:
+def localiser(root: Path, prefix: str) -> Callable[[str], str | None]:
+    """What makes a served location a `file://` URI below `root`, and says `None` to any other."""
+
     base = SCHEME + (prefix + "/" if prefix else "")
 
     def local(location: str) -> str | None:
@@ -78,7 +84,8 @@ def _localiser(root: Path, prefix: str) -> Callable[[str], str | None]:
     return local
 
 
-def _local_path(location: str) -> Path | None:
+def local_path(location: str) -> Path | None:
+    """The path that a location names on this machine; `None` for any other kind."""
     if location.startswith("/"):
         return _normal(location)
     parts = urlsplit(location)
@@ -95,10 +102,11 @@ def _normal(path: str) -> Path | None:
 def _changes(
     connection: sqlite3.Connection, rewrite: Callable[[str], str | None]
 ) -> Iterator[Change]:
-    for table, column, condition in _COLUMNS:
+    for table, column, keys in COLUMNS:
         if not _has_column(connection, table, column):
             continue
-        where = f"{column} IS NOT NULL" + (f" AND {condition}" if condition else "")
+        listed = ", ".join(f"'{key}'" for key in keys)
+        where = f"{column} IS NOT NULL" + (f" AND key IN ({listed})" if keys else "")
         # Table and column names come from the list above, never from outside.
         query = f"SELECT rowid, {column} FROM {table} WHERE {where}"  # noqa: S608
         for row, location in connection.execute(query).fetchall():

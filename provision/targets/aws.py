@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
 from provision.model.status import State
+from provision.server.places import Place
 from provision.targets.aws_lock import AwsLock
 from provision.targets.aws_opening import Opener, Opening, make_folders
 from provision.targets.aws_record import AwsPaths, AwsRecord, Connect
@@ -180,6 +181,15 @@ class AwsTarget:
         workspace.remove_folder(self._paths.root)
         # It may hold what the same name has on this machine.
         workspace.remove_empty_folder(self._paths.root.parent)
+
+    def data(self, progress: Progress, *, create: bool = False) -> AbstractContextManager[Place]:
+        """Not yet: `MissingError`."""
+        del progress, create
+        raise MissingError(
+            f"{self._spec.name} is in an account, where this version installs no server yet, so "
+            "there is no data to copy",
+            next_step="use provision archive, restore and move with target: local",
+        )
 
     def state_lock(self) -> AwsLock:
         """The lock of its Terraform state."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from provision.model.endpoint import Endpoint
 from provision.model.status import State
 from provision.model.terraform_lock import LockInfo
+from provision.server.places import Place
 
 if TYPE_CHECKING:
     from provision.model.plan_words import PlanWords
@@ -166,6 +167,13 @@ class Target(Protocol):
 
     def delete_data(self) -> None:
         """Delete the data for good. The caller has asked."""
+
+    def data(self, progress: Progress, *, create: bool = False) -> AbstractContextManager[Place]:
+        """Where its data is, held still and readable while the block runs, up or stopped.
+
+        With `create`, a stack that was never brought up is made, but not started. Raises
+        `MissingError` where there is nothing to read.
+        """
 
     def state_lock(self) -> StateLock | None:
         """The lock of its state; `None` on a rung that has no such state."""

@@ -51,6 +51,26 @@ def require_same_place(stored: StackRecord | None, spec: Spec, layout: Layout) -
         )
 
 
+def require_root(root: Path, name: str) -> None:
+    """Raise `MissingError` where a stack has no folder."""
+    if not root.is_dir():
+        raise _never_up(name)
+
+
+def require_record(stored: StackRecord | None, name: str) -> StackRecord:
+    """What a stack remembers; `MissingError` before its first `up`."""
+    if stored is None:
+        raise _never_up(name)
+    return stored
+
+
+def _never_up(name: str) -> MissingError:
+    return MissingError(
+        f"{name} was never brought up from here, so there is no data of it",
+        next_step="provision up (provision list shows the stacks that there are)",
+    )
+
+
 def _store_exists(stored: StackRecord, layout: Layout) -> bool:
     place = layout.sqlite_file if stored.engine == "sqlite" else layout.cluster
     return place.exists()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from provision.model.layout import Layout
 from provision.model.plan_words import PlanWords
 from provision.model.spec import Spec
 from provision.model.status import State
-from provision.targets import boot, guards, supervision
+from provision.server.places import Place
+from provision.targets import boot, guards, local_data, supervision
 from provision.targets import local_settings as settings
 from provision.targets.base import (
     DownOptions,
@@ -157,6 +159,30 @@ class LocalTarget:
         names = settings.allowed_hosts(self._spec, self._host, record.port)
         endpoint = self._endpoint_of(record)
         return server_part(self._layout, endpoint, record.listen, names, self._host.python)
+
+    @contextmanager
+    def data(self, progress: Progress, *, create: bool = False) -> Iterator[Place]:
+        """Its databases and artifacts; a stopped PostgreSQL runs meanwhile."""
+        if create:
+            self._make_root()
+        guards.require_root(self._layout.root, self._spec.name)
+        lock = workspace.exclusive(
+            self._layout.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
+        )
+        with lock:
+            if create:
+                self._make(progress)
+            record = guards.require_record(self._stored(), self._spec.name)
+            with local_data.opened(record, self._layout, self._host.environment, progress) as place:
+                yield place
+
+    def _make(self, progress: Progress) -> None:
+        """Everything that `up` makes before it starts something; a stack that is there stays."""
+        guards.require_same_place(self._stored(), self._spec, self._layout)
+        self._make_folders()
+        if self._stored() is None:
+            options = UpOptions()
+            self._write(self._prepare_database(self._plan(options), progress), options)
 
     def state_lock(self) -> None:
         """None: Terraform does not work here, and the system frees a killed command's own lock."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from provision.adapters import processes, workspace
@@ -15,6 +15,7 @@ from provision.model.plan_words import PlanWords
 from provision.model.spec import Spec
 from provision.model.status import State
 from provision.server import locations
+from provision.server.places import Place
 from provision.targets import guards, supervision
 from provision.targets.base import (
     DownOptions,
@@ -116,6 +117,24 @@ class ServerlessTarget:
         """Delete the store and the artifacts."""
         workspace.remove_folder(self._layout.artifacts)
         workspace.remove_folder(self._layout.root)
+
+    @contextmanager
+    def data(self, progress: Progress, *, create: bool = False) -> Iterator[Place]:
+        """Its SQLite file and its artifacts, which no server has to serve."""
+        layout = self._layout
+        if create:
+            self.up(UpOptions(), progress)
+        guards.require_root(layout.root, self._spec.name)
+        with workspace.exclusive(
+            layout.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
+        ):
+            yield Place(
+                name=self._spec.name,
+                database_url=sqlite_uri(layout.sqlite_file),
+                artifacts=str(layout.artifacts),
+                served=False,
+                own_files=True,
+            )
 
     def state_lock(self) -> None:
         """None: Terraform does not work here, and the system frees a killed command's own lock."""

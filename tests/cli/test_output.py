@@ -26,7 +26,8 @@ EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
     "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check", "env",
-    "open", "logs", "serve", "users", "handout", "cost", "emulate", "version", "completion",
+    "open", "logs", "serve", "archive", "restore", "move", "gc", "users", "handout", "cost",
+    "emulate", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -61,6 +62,13 @@ CASES: dict[str, tuple[str | None, str]] = {
     "usage-unknown-flag": (None, "up --bogus"),
     "usage-unknown-flag-json": (None, "up --bogus --json"),
     "usage-bad-port": (None, "up --port 0"),
+    "archive-never-started": (GOOD, "archive there"),
+    "archive-in-itself": (GOOD, "archive .provision/churn/there"),
+    "restore-no-folder": (GOOD, "restore there"),
+    "restore-no-folder-json": (GOOD, "restore there --json"),
+    "move-into-itself": (GOOD, "move --to provision.yaml"),
+    "gc-never-started": (GOOD, "gc"),
+    "usage-bad-age": (GOOD, "gc --older-than soon"),
 }
 
 _AWS = "name: churn\ntarget: aws\naws:\n  region: eu-west-1\n"

@@ -1,0 +1,206 @@
+"""A stack's data out of it and into it: archive, restore, move, gc, as straight lines.
+
+They know no rung by name: every target says where its data is, and one program does the copying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from provision.model.status import State
+from provision.model.transfer import Meter
+from provision.targets.base import DownOptions, Progress, Target, UpOptions
+
+Event = Mapping[str, Any]
+
+
+class Program(Protocol):
+    """What does a job beside the data, and reports events on the way."""
+
+    def run(self, job: Mapping[str, Any], on_event: Callable[[Event], None]) -> dict[str, Any]:
+        """The job's result; raises what went wrong as a `ProvisionError`."""
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """What an archive holds, or what was restored or moved.
+
+    `counts` are experiments, runs, metrics and so on; `accounts` is `None` where none were taken.
+    `left` counts locations that lead out of the store, whose artifacts were not copied.
+    """
+
+    name: str
+    folder: str
+    counts: Mapping[str, int]
+    rows: int
+    accounts: int | None
+    artifact_files: int
+    artifact_bytes: int
+    left: int
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """How `restore` was asked: with accounts or without, an archive that somebody went on using,
+    and for an mlruns folder the one behind its served artifact locations.
+    """
+
+    users: bool = True
+    changed: bool = False
+    artifacts: Path | None = None
+
+
+@contextmanager
+def _stopped(target: Target, progress: Progress) -> Iterator[None]:
+    """While the rows change at once under it, no server answers; it comes back either way."""
+    ran = target.snapshot().state in (State.RUNNING, State.STARTING)
+    if ran:
+        target.down(DownOptions(), progress)
+    try:
+        yield
+    finally:
+        if ran:
+            target.up(UpOptions(), progress)
+
+
+@dataclass(frozen=True)
+class GcItem:
+    """One kind of thing that goes: how many, and the files and bytes of their artifacts."""
+
+    what: str
+    number: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class GcResult:
+    """What MLflow's trash and the artifact folder held, and whether it was deleted.
+
+    `kept` counts deleted runs and models that stay, because a registered model's version lies in
+    them.
+    """
+
+    name: str
+    items: Sequence[GcItem]
+    kept: int
+    deleted: bool
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to delete."""
+        return not any(item.number for item in self.items)
+
+
+class DataWork:
+    """Does what is asked with the data of stacks, and shows how far it is."""
+
+    def __init__(self, program: Program, progress: Progress) -> None:
+        self._program = program
+        self._progress = progress
+
+    def archive(self, target: Target, name: str, folder: Path, *, users: bool) -> CopyResult:
+        """Everything of a stack into a folder that needs no server of ours."""
+        with target.data(self._progress) as place:
+            job = {"action": "archive", "source": place.to_json(), "folder": str(folder)}
+            result = self._run({**job, "users": users})
+        return _copied(name, str(folder), result)
+
+    def restore(
+        self, target: Target, name: str, folder: Path, options: RestoreOptions
+    ) -> CopyResult:
+        """An archive, or an mlruns folder, into an empty stack; one that runs stops meanwhile."""
+        job = {
+            "action": "restore",
+            "folder": str(folder),
+            "users": options.users,
+            "changed": options.changed,
+            "artifacts": str(options.artifacts) if options.artifacts else None,
+        }
+        progress = self._progress
+        with _stopped(target, progress), target.data(progress, create=True) as place:
+            result = self._run({**job, "target": place.to_json()})
+        return _copied(name, str(folder), result)
+
+    def move(self, source: Target, target: Target, name: str, *, users: bool) -> CopyResult:
+        """Everything of one stack into another, empty one; the source stays as it is."""
+        with (
+            _stopped(target, self._progress),
+            source.data(self._progress) as place,
+            target.data(self._progress, create=True) as other,
+        ):
+            job = {"action": "move", "source": place.to_json(), "target": other.to_json()}
+            result = self._run({**job, "users": users})
+        return _copied(name, "", result)
+
+    def gc(
+        self, target: Target, name: str, older_than: int, confirm: Callable[[GcResult], None]
+    ) -> GcResult:
+        """Delete for good what was deleted `older_than` seconds ago; `confirm` sees it before."""
+        with target.data(self._progress) as place:
+            job = {"action": "collect", "source": place.to_json(), "older_than": older_than}
+            seen = self._run({**job, "delete": False})
+            found = _collected(name, seen)
+            if found.empty:
+                return found
+            confirm(found)
+            return _collected(name, self._run({**job, "before": seen["before"], "delete": True}))
+
+    def _run(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a job with a bar on the screen, or a line for each phase where there is none."""
+        meter = Meter()
+
+        def hear(event: Event) -> None:
+            nonlocal meter
+            if event["event"] == "note":
+                self._progress.note(str(event["text"]))
+            if event["event"] != "progress":
+                return
+            before, meter = meter, Meter.from_event(event)
+            if meter.phase != before.phase:
+                tell(f"{meter.phase} ...")
+
+        with self._progress.board(lambda: [meter.line()]) as tell:
+            return self._program.run(job, hear)
+
+
+def _collected(name: str, result: Mapping[str, Any]) -> GcResult:
+    items = [GcItem(**item) for item in result["items"]]
+    return GcResult(name, items, int(result["kept"]), bool(result["deleted"]))
+
+
+def _copied(name: str, folder: str, result: Mapping[str, Any]) -> CopyResult:
+    return CopyResult(
+        name=name,
+        folder=folder,
+        counts=result["counts"],
+        rows=int(result["rows"]),
+        accounts=result["accounts"],
+        artifact_files=int(result["artifacts"]["files"]),
+        artifact_bytes=int(result["artifacts"]["bytes"]),
+        left=int(result["left"]),
+        notes=_notes(result),
+    )
+
+
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if result["left"]:
+        examples = ", ".join(result["left_examples"][:2])
+        notes.append(
+            f"{result['left']} artifact locations lead out of the store and stay as they are; "
+            f"what is there was not copied: {examples}"
+        )
+    if result.get("skipped"):
+        notes.append(f"{result['skipped']} links that lead out of the artifact folder are left out")
+    if result.get("gateway_keys"):
+        notes.append(
+            f"{result['gateway_keys']} API keys of MLflow's gateway were encrypted by the other "
+            "stack: enter them again"
+        )
+    return notes

@@ -1,0 +1,68 @@
+"""`archive`, `restore`, `move` and `gc`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from provision import wiring
+from provision.app.data import GcResult, RestoreOptions
+from provision.cli import data_texts
+from provision.cli.context import open_stack
+from provision.errors import MissingError
+from provision.settings import read_settings
+from provision.ui import Ui
+
+
+def archive(arguments: Namespace, ui: Ui) -> int:
+    """Write everything into a folder."""
+    stack = open_stack(arguments)
+    result = stack.archive(folder_of(arguments.folder), ui, users=not arguments.no_users)
+    ui.result("archive", result, data_texts.archived(result))
+    return 0
+
+
+def folder_of(text: str) -> Path:
+    """A folder as the command line names it."""
+    return Path(text).expanduser().absolute()
+
+
+def restore(arguments: Namespace, ui: Ui) -> int:
+    """Fill an empty stack."""
+    stack = open_stack(arguments)
+    folder = folder_of(arguments.folder)
+    if not folder.is_dir():
+        raise MissingError(
+            f"{folder} is not a folder",
+            next_step="name the folder that provision archive wrote, or an mlruns folder",
+        )
+    artifacts = folder_of(arguments.artifacts) if arguments.artifacts else None
+    options = RestoreOptions(not arguments.no_users, arguments.changed, artifacts)
+    result = stack.restore(folder, options, ui)
+    ui.result("restore", result, data_texts.restored(result))
+    return 0
+
+
+def move(arguments: Namespace, ui: Ui) -> int:
+    """Copy everything into another stack."""
+    stack = open_stack(arguments)
+    other = wiring.open_stack(read_settings(arguments.to, arguments.state_dir))
+    result = stack.move(other, ui, users=not arguments.no_users)
+    ui.result("move", result, data_texts.moved(result, stack.spec.name))
+    return 0
+
+
+def gc(arguments: Namespace, ui: Ui) -> int:
+    """Show what goes, ask, delete it."""
+    stack = open_stack(arguments)
+
+    def confirm(found: GcResult) -> None:
+        what = f"This deletes for good:\n{data_texts.trash(found)}"
+        if arguments.yes:
+            ui.note(what)
+        else:
+            ui.require_typed(what, stack.spec.name, "--yes")
+
+    result = stack.gc(arguments.older_than, confirm=confirm, progress=ui)
+    ui.result("gc", result, data_texts.collected(result))
+    return 0

@@ -1,0 +1,95 @@
+"""`python -m provision.server.archive`: a job as one JSON line on stdin, events on stdout.
+
+It ends when its stdin does: whoever started it has gone, and nobody would hear the result.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from provision.errors import ProvisionError, UsageError
+from provision.server.archive.reporting import Reporter
+from provision.server.places import Place
+
+Job = Mapping[str, Any]
+
+
+def main() -> int:
+    """Do the job; exit codes are those of `provision` itself."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # MLflow's migrations print; only events may reach the caller.
+    os.dup2(2, 1)
+    logging.basicConfig(level=logging.WARNING)
+    os.umask(0o077)
+    reporter = Reporter(out)
+    try:
+        job = json.loads(sys.stdin.readline())
+        threading.Thread(target=_end_with_the_caller, daemon=True).start()
+        reporter.phase("loading MLflow")
+        reporter.finish(_job(job)(job, reporter))
+    except ProvisionError as error:
+        reporter.fail(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _end_with_the_caller() -> None:
+    # Past Python's buffer, whose lock a waiting thread would still hold at the end.
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+def _job(job: Job) -> Callable[[Job, Reporter], dict[str, Any]]:
+    # What loads MLflow's migrations tells about them; these runs create databases by the dozen.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    known = {"archive": _archive, "restore": _restore, "move": _move, "collect": _collect}
+    action = str(job.get("action"))
+    if action not in known:
+        raise UsageError(f"{action}: not a job of this program", next_step="provision --help")
+    return known[action]
+
+
+def _archive(job: Job, reporter: Reporter) -> dict[str, Any]:
+    from provision.server.archive.archiving import archive  # noqa: PLC0415 - loads MLflow
+
+    place = Place.from_json(job["source"])
+    return archive(place, Path(job["folder"]), reporter, users=bool(job["users"]))
+
+
+def _restore(job: Job, reporter: Reporter) -> dict[str, Any]:
+    from provision.server.archive import filestore, restoring  # noqa: PLC0415
+
+    folder, target = Path(job["folder"]), Place.from_json(job["target"])
+    if not filestore.is_one(folder):
+        source = restoring.from_archive(folder, reporter, changed=bool(job["changed"]))
+        return restoring.restore(source, target, reporter, users=bool(job["users"]))
+    with filestore.converted(folder, job.get("artifacts"), target, reporter) as source:
+        return restoring.restore(source, target, reporter, users=False)
+
+
+def _move(job: Job, reporter: Reporter) -> dict[str, Any]:
+    from provision.server.archive import restoring  # noqa: PLC0415
+
+    source = restoring.from_stack(Place.from_json(job["source"]))
+    target = Place.from_json(job["target"])
+    return restoring.restore(source, target, reporter, users=bool(job["users"]))
+
+
+def _collect(job: Job, reporter: Reporter) -> dict[str, Any]:
+    from provision.server.archive.collecting import collect  # noqa: PLC0415
+
+    return collect(Place.from_json(job["source"]), reporter, job)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

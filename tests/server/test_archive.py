@@ -1,0 +1,572 @@
+"""A store copied by the program, and read by MLflow's own client on both sides."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.server.locations import COLUMNS
+from provision.server.places import Place
+from tests import mlflow_content
+from tests.conftest import Cli
+from tests.server import data_jobs
+from tests.server.conftest import Cluster
+from tests.server.data_jobs import archive, collect, move, place_in, restore
+from tests.server.running import execute
+
+pytestmark = pytest.mark.slow
+postgres = pytest.mark.needs("postgres")
+ENGINES = ["sqlite", pytest.param("postgres", marks=postgres)]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stores")
+
+
+@pytest.fixture
+def url_of(
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[[str, str], str | None]]:
+    """Makes an empty database of an engine; PostgreSQL is started for those who need it."""
+    made: list[tuple[Cluster, str]] = []
+
+    def make(engine: str, name: str) -> str | None:
+        if engine == "sqlite":
+            return None
+        cluster: Cluster = request.getfixturevalue("cluster")
+        cluster.query(f"CREATE DATABASE {name}")
+        made.append((cluster, name))
+        return cluster.url(name)
+
+    yield make
+    for cluster, name in made:
+        cluster.query(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def settings(place: Place) -> dict[str, str]:
+    return {"_MLFLOW_SERVER_ARTIFACT_ROOT": place.artifacts}
+
+
+def seen(place: Place, workshop: Path) -> Any:
+    """What a client sees in a store, whatever its folder is called."""
+    cli = Cli(workshop / "client")
+    cli.folder.mkdir(exist_ok=True)
+    found = mlflow_content.dump(cli, place.database_url, **settings(place))
+    text = json.dumps(found).replace(Path(place.artifacts).as_uri(), "ARTIFACTS")
+    return json.loads(text.replace(place.artifacts, "ARTIFACTS"))
+
+
+def filled(place: Place, workshop: Path) -> Place:
+    cli = Cli(workshop / "client")
+    cli.folder.mkdir(exist_ok=True)
+    mlflow_content.fill(cli, place.database_url, **settings(place))
+    return place
+
+
+@pytest.fixture(scope="module")
+def full(workshop: Path) -> tuple[Place, Any]:
+    """A store on SQLite with everything in it, and what a client sees there. Not to be changed."""
+    place = filled(place_in(workshop / "full"), workshop)
+    return place, seen(place, workshop)
+
+
+@pytest.fixture(scope="module")
+def archived(full: tuple[Place, Any], workshop: Path) -> Path:
+    """Its archive. Not to be changed."""
+    folder = workshop / "archive"
+    assert archive(full[0], folder).result["counts"]["runs"] == len(full[1]["runs"])
+    return folder
+
+
+@pytest.fixture
+def copy(archived: Path, tmp_path: Path) -> Path:
+    """An archive that a test may damage."""
+    return Path(shutil.copytree(archived, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_client_sees_the_same_in_a_restored_store(
+    full: tuple[Place, Any],
+    archived: Path,
+    workshop: Path,
+    tmp_path: Path,
+    url_of: Callable[[str, str], str | None],
+    engine: str,
+) -> None:
+    target = place_in(tmp_path / "new", url_of(engine, "restored"))
+    done = restore(archived, target)
+    assert done.result["artifacts"]["files"] == 5
+    assert seen(target, workshop) == full[1]
+    # From there the other way, into the other kind of database.
+    again = archive(target, tmp_path / "again").result
+    assert (again["left"], again["counts"]) == (0, done.result["counts"])
+    back = place_in(tmp_path / "back")
+    assert move(target, back).result["counts"] == done.result["counts"]
+    assert seen(back, workshop) == full[1]
+
+
+@postgres
+def test_postgres_to_postgres_and_new_rows_get_new_numbers(
+    full: tuple[Place, Any],
+    workshop: Path,
+    tmp_path: Path,
+    url_of: Callable[[str, str], str | None],
+) -> None:
+    first = filled(place_in(tmp_path / "first", url_of("postgres", "first")), workshop)
+    before = seen(first, workshop)
+    second = place_in(tmp_path / "second", url_of("postgres", "second"))
+    move(first, second)
+    assert seen(second, workshop) == before
+    filled_twice = client_program(second, workshop, "print(client.create_experiment('one more'))")
+    assert int(filled_twice) == max(int(e["experiment_id"]) for e in before["experiments"]) + 1
+    assert len(before["experiments"]) == len(full[1]["experiments"])
+
+
+def client_program(place: Place, workshop: Path, program: str) -> str:
+    """What a client does in a store, and says at the end."""
+    begin = "import mlflow; client = mlflow.MlflowClient()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", begin + program],
+        env={
+            "PATH": os.environ["PATH"],
+            "MLFLOW_TRACKING_URI": place.database_url,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ALLOW_FILE_STORE": "true",
+            **settings(place),
+        },
+        cwd=workshop,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_an_archive_holds_what_it_says_and_coreutils_can_check_it(archived: Path) -> None:
+    assert {path.name for path in archived.iterdir()} == {
+        "README.txt", "SHA256SUMS", "manifest.json", "mlartifacts", "mlflow.db",
+    }  # fmt: skip
+    assert archived.stat().st_mode & 0o077 == 0
+    checked = subprocess.run(
+        ["sha256sum", "-c", "SHA256SUMS"], cwd=archived, capture_output=True, text=True, check=True
+    )
+    assert len(checked.stdout.splitlines()) == 6
+    rows = execute(archived / "mlflow.db", "SELECT artifact_uri FROM runs")
+    assert rows and all(str(row[0]).startswith("mlflow-artifacts:/") for row in rows)
+
+
+def test_the_source_is_not_changed(workshop: Path, tmp_path: Path) -> None:
+    place = filled(place_in(tmp_path / "source"), workshop)
+    file = Path(place.database_url.removeprefix("sqlite:///"))
+    before = file.read_bytes(), sorted(Path(place.artifacts).rglob("*"))
+    archive(place, tmp_path / "archive")
+    move(place, place_in(tmp_path / "target"))
+    assert (file.read_bytes(), sorted(Path(place.artifacts).rglob("*"))) == before
+
+
+def is_whole(folder: Path) -> bool:
+    command = ["sha256sum", "-c", "--quiet", "SHA256SUMS"]
+    return subprocess.run(command, cwd=folder, check=False).returncode == 0
+
+
+def artifacts_of(place: Place, number: int, size: int) -> None:
+    """Files in a run's folder, as a client would have uploaded them."""
+    folder = Path(place.artifacts) / "1" / ("a" * 32) / "artifacts"
+    folder.mkdir(parents=True)
+    for index in range(number):
+        with (folder / f"{index}.bin").open("wb") as stream:
+            # In pieces: this process's own peak counts as that of a program it starts.
+            for begin in range(0, size, 1 << 20):
+                stream.write(os.urandom(min(1 << 20, size - begin)))
+
+
+@pytest.fixture
+def small(full: tuple[Place, Any], tmp_path: Path) -> Place:
+    """A store of one's own with every table filled and no artifacts yet."""
+    place = place_in(tmp_path / "small")
+    file = tmp_path / "small/mlflow.db"
+    shutil.copy(full[0].database_url.removeprefix("sqlite:///"), file)
+    for table, column, _ in COLUMNS:
+        old, new = full[0].artifacts, place.artifacts
+        execute(file, f"UPDATE {table} SET {column} = replace({column}, '{old}', '{new}')")
+    return place
+
+
+def test_a_killed_archive_goes_on_where_it_stopped(small: Place, tmp_path: Path) -> None:
+    artifacts_of(small, number=60, size=6 << 20)
+    folder = tmp_path / "archive"
+    job = {"action": "archive", "source": small.to_json(), "folder": str(folder), "users": True}
+    process = data_jobs.start(job)
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event.get("phase") == "copying artifacts" and event["done"] > event["total"] / 2:
+            break
+    process.kill()
+    process.wait()
+    assert not (folder / "manifest.json").exists()
+    before = {p: p.stat().st_ino for p in folder.glob("mlartifacts/**/*.bin")}
+    assert 0 < len(before) < 60
+    refused = restore(folder, place_in(tmp_path / "new")).error
+    assert "was not finished" in refused["message"] and refused["exit_code"] == 5
+
+    assert archive(small, folder).result["artifacts"]["files"] == 60
+    after = {p: p.stat().st_ino for p in folder.glob("mlartifacts/**/*.bin")}
+    # What was copied in the last moment before the kill may not be noted yet.
+    assert sum(after[path] == inode for path, inode in before.items()) >= 1
+    assert is_whole(folder)
+    assert not list(folder.glob(".*"))
+
+
+def test_an_interrupted_archive_forgets_what_the_source_lost(small: Place, tmp_path: Path) -> None:
+    artifacts_of(small, number=2, size=10)
+    folder = tmp_path / "archive"
+    archive(small, folder)
+    # As if it had been killed just before its last word.
+    (folder / "manifest.json").unlink()
+    (folder / ".unfinished").write_text(f"{small.name} {small.artifacts}")
+    (next(Path(small.artifacts).rglob("0.bin"))).unlink()
+    assert archive(small, folder).result["artifacts"]["files"] == 1
+    assert [path.name for path in folder.rglob("*.bin")] == ["1.bin"]
+
+
+def test_the_program_ends_with_whoever_started_it(small: Place, tmp_path: Path) -> None:
+    artifacts_of(small, number=200, size=1 << 20)
+    job = {"action": "archive", "source": small.to_json(), "folder": str(tmp_path / "archive")}
+    process = data_jobs.start({**job, "users": True})
+    assert process.stdin is not None and process.stdout is not None
+    process.stdout.readline()
+    process.stdin.close()
+    assert process.wait(timeout=60) == 1
+    assert not (tmp_path / "archive/manifest.json").exists()
+
+
+def test_two_archives_into_one_folder_at_once_are_refused(small: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    artifacts_of(small, number=20, size=1 << 20)
+    job = {"action": "archive", "source": small.to_json(), "folder": str(folder), "users": True}
+    first = data_jobs.start(job)
+    while not (folder / ".journal.db").exists():
+        assert first.poll() is None
+    first.send_signal(signal.SIGSTOP)
+    try:
+        assert "another command writes" in archive(small, folder).error["message"]
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert first.stdout is not None and json.loads(first.stdout.readlines()[-1])["event"] == "done"
+    first.wait()
+
+
+@pytest.mark.parametrize("what", ["mlartifacts", "mlflow.db", "manifest.json", "SHA256SUMS"])
+def test_a_damaged_archive_is_refused_and_changes_nothing(
+    copy: Path, tmp_path: Path, what: str
+) -> None:
+    victim = (
+        next(p for p in (copy / what).rglob("*") if p.is_file()) if "art" in what else copy / what
+    )
+    content = bytearray(victim.read_bytes() or b"x")
+    middle = content.find(b"champion") if what == "mlflow.db" else len(content) // 2
+    content[middle] ^= 0x01
+    victim.write_bytes(content)
+    target = place_in(tmp_path / "new")
+    refused = restore(copy, target).error
+    assert refused["exit_code"] == 4, refused
+    assert refused["next_step"]
+    assert rows_in(target, "runs") == 0
+    shutil.rmtree(copy)
+
+
+def rows_in(place: Place, table: str) -> int:
+    file = Path(place.database_url.removeprefix("sqlite:///"))
+    if not file.exists():
+        return 0
+    return int(str(execute(file, f"SELECT count(*) FROM {table}")[0][0]))
+
+
+def test_a_lost_artifact_is_noticed(copy: Path, tmp_path: Path) -> None:
+    next(copy.rglob("empty.txt")).unlink()
+    assert (
+        "empty.txt is not as it was" in restore(copy, place_in(tmp_path / "new")).error["message"]
+    )
+
+
+def test_an_archive_that_somebody_went_on_with_is_restored_when_told(
+    copy: Path, tmp_path: Path
+) -> None:
+    execute(copy / "mlflow.db", "DELETE FROM registered_model_aliases")
+    target = place_in(tmp_path / "new")
+    refused = restore(copy, target).error
+    assert "registered_model_aliases" in refused["message"] and "--changed" in refused["next_step"]
+    restore(copy, target, changed=True)
+    assert rows_in(target, "runs") == rows_in(place_in(copy), "runs") > 0
+    assert rows_in(target, "registered_model_aliases") == 0
+
+
+def test_stores_are_never_mixed(archived: Path, tmp_path: Path, full: tuple[Place, Any]) -> None:
+    target = place_in(tmp_path / "new")
+    restore(archived, target)
+    before = rows_in(target, "runs")
+    for refused in (restore(archived, target).error, move(full[0], target).error):
+        assert refused["exit_code"] == 4
+        assert "not empty: 4 experiments, 6 runs" in refused["message"]
+    assert rows_in(target, "runs") == before
+
+
+def test_an_artifact_in_the_way_is_not_overwritten(archived: Path, tmp_path: Path) -> None:
+    name = next(p for p in archived.rglob("weights.bin")).relative_to(archived / "mlartifacts")
+    target = place_in(tmp_path / "new")
+    other = Path(target.artifacts) / name
+    other.parent.mkdir(parents=True)
+    other.write_text("another")
+    refused = restore(archived, target).error
+    assert str(other) in refused["message"] and other.read_text() == "another"
+    assert rows_in(target, "runs") == 0
+    other.unlink()
+    assert restore(archived, target).result["artifacts"]["files"] == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        ({"notes.txt": "mine"}, 4, "not empty"),
+        ({"manifest.json": "{}"}, 4, "cannot be read"),
+        ({".unfinished": "another /elsewhere", "mlflow.db.part": ""}, 4, "not empty"),
+    ],
+)
+def test_an_archive_is_written_into_no_folder_of_others(
+    small: Place, tmp_path: Path, content: dict[str, str], code: int, words: str
+) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    for name, text in content.items():
+        (folder / name).write_text(text)
+    refused = archive(small, folder).error
+    assert (refused["exit_code"], words in refused["message"]) == (code, True), refused
+    assert {path.name for path in folder.iterdir()} == set(content)
+
+
+def test_a_folder_that_is_no_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    refused = restore(tmp_path / "photos", place_in(tmp_path / "new")).error
+    assert refused["exit_code"] == 5 and "holds no archive" in refused["message"]
+
+
+@pytest.mark.parametrize(("revision", "words"), [("f" * 12, "newer"), ("bd07f7e963c5", "older")])
+def test_another_schema_is_refused_with_the_way_out(
+    copy: Path, small: Place, tmp_path: Path, revision: str, words: str
+) -> None:
+    for place in (small, place_in(copy)):
+        file = Path(place.database_url.removeprefix("sqlite:///"))
+        execute(file, f"UPDATE alembic_version SET version_num = '{revision}'")
+    for refused in (
+        archive(small, tmp_path / "archive").error,
+        restore(copy, place_in(tmp_path / "new")).error,
+    ):
+        assert refused["exit_code"] == 4
+        assert f"from an {words} MLflow".replace("an newer", "a newer") in refused["message"]
+
+
+def test_rows_that_come_while_it_is_read_are_all_there_or_all_not(
+    small: Place, workshop: Path, tmp_path: Path
+) -> None:
+    """A client logs all the time; each run of the archive has its parameter and its metric."""
+    program = (
+        "mlflow.set_experiment('busy')\nfor n in range(100000):\n"
+        "  with mlflow.start_run(): mlflow.log_param('n', n)\n"
+    )
+    environment = {"MLFLOW_TRACKING_URI": small.database_url, "PATH": os.environ["PATH"]}
+    writer = subprocess.Popen(
+        [sys.executable, "-c", "import mlflow\n" + program],
+        env=environment | settings(small), cwd=workshop, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        start = rows_in(small, "runs")
+        while rows_in(small, "runs") < start + 5:
+            assert writer.poll() is None
+        counts = archive(small, tmp_path / "archive").result["counts"]
+        assert rows_in(small, "runs") > counts["runs"] > start
+    finally:
+        writer.kill()
+        writer.wait()
+    restore(tmp_path / "archive", place_in(tmp_path / "new"))
+
+
+def test_memory_does_not_grow_with_the_store(small: Place, tmp_path: Path) -> None:
+    """250 MB in one file and 300,000 rows, against nothing of either."""
+    lean = archive(small, tmp_path / "lean").memory
+    artifacts_of(small, number=1, size=250 << 20)
+    file = Path(small.database_url.removeprefix("sqlite:///"))
+    run = str(execute(file, "SELECT run_uuid FROM runs LIMIT 1")[0][0])
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        rows = ((f"m{n}", n / 7, n, run, n, False) for n in range(300_000))
+        connection.executemany(
+            "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) "
+            "VALUES (?, ?, ?, ?, ?, ?)", rows,
+        )  # fmt: skip
+    full = archive(small, tmp_path / "full")
+    assert full.result["artifacts"]["bytes"] == 250 << 20
+    assert full.result["counts"]["metrics"] > 300_000
+    assert full.memory < lean + (40 << 20)
+    there = restore(tmp_path / "full", place_in(tmp_path / "new"))
+    assert there.memory < lean + (40 << 20)
+
+
+def test_experiments_elsewhere_on_this_disk_come_along(
+    small: Place, workshop: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "my project"
+    outside.mkdir()
+    (outside / "private.txt").write_text("not an artifact")
+    program = (
+        f"id = client.create_experiment('outside', artifact_location={str(outside)!r})\n"
+        "run = client.create_run(id); client.log_text(run.info.run_id, 'here', 'a/b.txt')\n"
+        "client.create_registered_model('m')\n"
+        "client.create_model_version('m', run.info.artifact_uri + '/a', run.info.run_id)\n"
+        "print(run.info.run_id)"
+    )
+    run = client_program(small, workshop, program)
+    folder = tmp_path / "archive"
+    assert archive(small, folder).result["left"] == 0
+    assert not list(folder.rglob("private.txt"))
+    target = place_in(tmp_path / "new")
+    restore(folder, target)
+    shutil.rmtree(outside)
+    read = f"uri = client.get_run({run!r}).info.artifact_uri\n"
+    shown = read + "print(mlflow.artifacts.load_text(uri + '/a/b.txt'))"
+    assert client_program(target, workshop, shown) == "here"
+    (source,) = execute(
+        tmp_path / "new/mlflow.db", "SELECT source FROM model_versions WHERE name = 'm'"
+    )
+    assert str(source[0]).startswith(Path(target.artifacts).as_uri())
+
+
+def test_locations_of_other_systems_are_kept_and_counted(
+    small: Place, workshop: Path, tmp_path: Path
+) -> None:
+    client_program(small, workshop, "client.create_experiment('s', 's3://bucket/churn')")
+    served = replace(small, own_files=False)
+    result = archive(served, tmp_path / "archive").result
+    assert (result["left"], result["left_examples"]) == (1, ["s3://bucket/churn"])
+
+
+def test_a_link_out_of_the_artifacts_is_left_out(small: Place, tmp_path: Path) -> None:
+    artifacts_of(small, number=1, size=10)
+    folder = next(Path(small.artifacts).rglob("0.bin")).parent
+    (folder / "passwords").symlink_to("/etc/passwd")
+    (folder / "again.bin").symlink_to("0.bin")
+    done = archive(small, tmp_path / "archive")
+    assert (done.result["skipped"], done.result["artifacts"]["files"]) == (1, 2)
+    assert any("passwords" in event.get("text", "") for event in done.events)
+
+
+def test_files_with_names_that_no_text_holds(small: Place, tmp_path: Path) -> None:
+    artifacts_of(small, number=1, size=10)
+    folder = next(Path(small.artifacts).rglob("0.bin")).parent
+    odd = [b"new\nline", b"back\\slash", b"\xff\xfe", b" space ", "é".encode()]
+    for name in odd:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(name)
+    archive(small, tmp_path / "archive")
+    assert is_whole(tmp_path / "archive")
+    target = place_in(tmp_path / "new")
+    assert restore(tmp_path / "archive", target).result["artifacts"]["files"] == 6
+    for name in odd:
+        place = os.fsencode(target.artifacts) + b"/1/" + b"a" * 32 + b"/artifacts/" + name
+        assert Path(os.fsdecode(place)).read_bytes() == name
+
+
+# -- old folders ----------------------------------------------------------------------------------
+
+
+def test_an_mlruns_folder_is_restored_from_wherever_it_lies_now(
+    workshop: Path, tmp_path: Path
+) -> None:
+    program = (
+        "mlflow.set_experiment('old')\n"
+        "with mlflow.start_run() as run:\n"
+        "  mlflow.log_metric('auc', 0.5, step=3); mlflow.log_param('p', 'é')\n"
+        "  mlflow.log_text('naïve', 'a/b.txt')\n"
+        "client.create_registered_model('m')\n"
+        "client.create_model_version('m', run.info.artifact_uri + '/a', run.info.run_id)\n"
+        "gone = client.create_run(run.info.experiment_id); client.delete_run(gone.info.run_id)\n"
+        "print(run.info.run_id)"
+    )
+    folder = tmp_path / "first" / "mlruns"
+    folder.parent.mkdir()
+    old = Place("old", folder.as_uri(), str(folder))
+    run = client_program(old, workshop, f"import warnings\n{program}").splitlines()[-1]
+    moved = folder.parent.rename(tmp_path / "second")
+    target = place_in(tmp_path / "new")
+    result = restore(moved, target).result
+    assert (result["counts"]["runs"], result["artifacts"]["files"], result["left"]) == (2, 1, 0)
+    read = (
+        f"run = client.get_run({run!r}); uri = run.info.artifact_uri\n"
+        "text = mlflow.artifacts.load_text(uri + '/a/b.txt')\n"
+        f"m = client.get_metric_history({run!r}, 'auc')[0]\n"
+        "v = client.get_model_version('m', '1')\n"
+        "print(text, run.data.params, m.value, m.step, v.source == uri + '/a')"
+    )
+    assert client_program(target, workshop, read) == "naïve {'p': 'é'} 0.5 3 True"
+    assert not list(tmp_path.rglob(".provision-mlruns-*"))
+
+
+# -- the trash ------------------------------------------------------------------------------------
+
+
+def test_gc_shows_first_then_deletes_only_what_is_in_the_trash(
+    workshop: Path, tmp_path: Path
+) -> None:
+    place = filled(place_in(tmp_path / "store"), workshop)
+    before = seen(place, workshop)
+    orphan = Path(place.artifacts) / "1" / ("b" * 32) / "artifacts"
+    orphan.mkdir(parents=True)
+    (orphan / "lost.bin").write_bytes(b"12345")
+    own = Path(place.artifacts) / "notes"
+    own.mkdir()
+    shown = collect(place).result
+    assert {item["what"]: item["number"] for item in shown["items"]} == {
+        "deleted runs": 2,
+        "deleted models of runs": 0,
+        "deleted experiments": 1,
+        "artifact folders of nothing": 1,
+    }
+    assert [item["bytes"] for item in shown["items"]] == [11, 0, 0, 5]
+    assert seen(place, workshop) == before, "looking changes nothing"
+    assert all(item["number"] == 0 for item in collect(place, older_than=3600).result["items"][:3])
+
+    assert collect(place, delete=True).result["deleted"] is True
+    after = seen(place, workshop)
+    alive = [run for run in before["runs"] if "deleted" not in run["info"]["lifecycle_stage"]]
+    assert after["runs"] == alive
+    assert after["registry"] == before["registry"] and after["traces"] == before["traces"]
+    assert not orphan.exists() and own.exists()
+    assert not any(item["number"] for item in collect(place).result["items"])
+
+
+def test_gc_keeps_a_deleted_run_in_which_a_registered_model_lies(
+    workshop: Path, tmp_path: Path
+) -> None:
+    place = filled(place_in(tmp_path / "store"), workshop)
+    program = (
+        "version = client.get_model_version('Modèle', '2')\n"
+        "client.delete_run(version.run_id)\n"
+        "client.delete_experiment(client.get_run(version.run_id).info.experiment_id)\n"
+        "print(version.source)"
+    )
+    source = client_program(place, workshop, program)
+    found = collect(place, delete=True).result
+    assert found["kept"] == 2
+    assert (Path(source.removeprefix("file://")) / "weights.bin").exists()
