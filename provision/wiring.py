@@ -5,11 +5,10 @@ A command loads what it works with and no more: what only some need is imported 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from provision.adapters import specfile, workspace
 from provision.app import lifecycle, stacks
 from provision.app.specs import ValidationResult, default_spec, validate
-from provision.errors import MissingError, ProvisionError, RefusedError, UsageError
+from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
@@ -30,18 +29,12 @@ from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Target
 
 if TYPE_CHECKING:
-    from provision.app import cost as costs
-    from provision.app import data, handouts
     from provision.app import unlock as unlocking
-    from provision.app.people import People
     from provision.emulator.client import Emulated
-    from provision.model.cost import Use
-    from provision.model.people import Person
     from provision.targets.local import LocalTarget
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
-_PEOPLE_SECONDS = 60  # a list of ten thousand accounts takes a while
 
 
 @dataclass(frozen=True)
@@ -109,13 +102,18 @@ class OpenedStack:
         archive: Path | None = None,
     ) -> lifecycle.DownResult:
         """Stop it; with `delete_data` delete its data too, once `confirm` has returned."""
+        from provision import wiring_data
+
+        keep = (
+            partial(wiring_data.archive, self, archive, progress, users=True) if archive else None
+        )
         result = lifecycle.down(
             self.target,
             self.spec.name,
             options=options,
             confirm=confirm,
             progress=progress,
-            archive=partial(self.archive, archive, progress, users=True) if archive else None,
+            archive=keep,
         )
         if options.delete_data:
             stacks.forget(workspace, self.settings.index_dir, self.layout.root)
@@ -131,81 +129,6 @@ class OpenedStack:
             self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
         )
 
-    @contextmanager
-    def people(self, progress: Progress, passwords: str | None) -> Iterator[People]:
-        """The accounts on the server; `passwords` is a folder to use instead of the stack's."""
-        from provision.adapters.tracking import TrackingClient
-        from provision.app.people import People
-        from provision.app.people_server import PeopleServer
-
-        vault = self.passwords(passwords)
-        endpoint = self.require_endpoint()
-        if not endpoint.has_server or endpoint.credentials is None:
-            raise MissingError(
-                f"{self.spec.name} has no accounts: whoever reaches it may do everything",
-                next_step="set auth: basic under access in provision.yaml, then provision up",
-            )
-        with TrackingClient.from_endpoint(endpoint, timeout=_PEOPLE_SECONDS) as client:
-            yield People(PeopleServer(client), vault, progress)
-
-    def passwords(self, folder: str | None) -> workspace.PasswordFolder:
-        """Where people's passwords are kept until they are handed out."""
-        chosen = Path(folder).expanduser().absolute() if folder else self.layout.people
-        return workspace.PasswordFolder(chosen)
-
-    def hand_out(
-        self,
-        people: Sequence[Person],
-        folder: Path,
-        uri: str | None,
-        passwords: str | None,
-        progress: Progress,
-    ) -> handouts.HandoutResult:
-        """Write what `people` need to connect into `folder`."""
-        from provision.adapters import handouts as handout_files
-        from provision.adapters import packages
-        from provision.app import handouts
-        from provision.model.handout import Templates
-
-        endpoint = handouts.endpoint_for(self.require_endpoint(), uri)
-        source = handouts.HandoutSource(
-            endpoint,
-            ca=workspace.read_text(endpoint.ca_file) if endpoint.ca_file else "",
-            templates=Templates(*map(packages.data_file, ("handout.html", "notebook_cell.txt"))),
-            password_of=self.passwords(passwords).read,
-        )
-        return handouts.write(people, folder, source, handout_files, progress)
-
-    def days_left(self) -> int:
-        """For how many days the stack is needed; 30 where no end is set."""
-        from provision.app import cost as costs
-
-        today = datetime.now(UTC).astimezone().date()
-        return costs.days_until(self.spec.lifetime.until, today)
-
-    def cost(self, use: Use, *, live: bool, actual: bool, progress: Progress) -> costs.CostResult:
-        """What the stack costs on AWS; asks AWS only for `live` prices and the `actual` bill."""
-        from provision.adapters import packages
-        from provision.app import cost as costs
-        from provision.model.prices import Prices
-
-        table = Prices.from_json(json.loads(packages.data_file("prices.json")))
-        region = self._region or table.base_region
-        if not (live or actual):
-            return costs.cost(self.spec, region, table, use, None)
-        from provision.billing import Billing
-
-        asking = Billing(self.settings.environment, self.layout.root)
-        with progress.step("asking AWS"):
-            result = costs.cost(self.spec, region, table, use, asking.hourly if live else None)
-            return replace(result, bill=asking.bill(self.spec.name)) if actual else result
-
-    @property
-    def _region(self) -> str:
-        environment = self.settings.environment
-        named = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
-        return self.spec.aws.region or named or ""
-
     @property
     def local_server(self) -> LocalTarget:
         """The server on this machine; raises `MissingError` where the stack is something else."""
@@ -220,50 +143,8 @@ class OpenedStack:
             "models:/NAME@ALIAS --env-manager local",
         )
 
-    def _work(self, progress: Progress) -> data.DataWork:
-        from provision.adapters.data_program import DataProgram
-        from provision.app import data
-
-        program = DataProgram(python_executable(), self.settings.inherited)
-        return data.DataWork(program, progress)
-
-    def archive(self, folder: Path, progress: Progress, *, users: bool) -> data.CopyResult:
-        """Everything into a folder that needs no server of ours."""
-        for own in (self.layout.root, self.layout.artifacts):
-            if folder.resolve().is_relative_to(own):
-                raise UsageError(
-                    f"{folder} lies in the stack's own folder {own}, and would go with it",
-                    next_step="choose a folder elsewhere",
-                )
-        return self._work(progress).archive(self.target, self.spec.name, folder, users=users)
-
-    def restore(
-        self, folder: Path, options: data.RestoreOptions, progress: Progress
-    ) -> data.CopyResult:
-        """An archive or an mlruns folder into this stack, which is then on the list."""
-        result = self._work(progress).restore(self.target, self.spec.name, folder, options)
-        self._remember_if_known()
-        return result
-
-    def move(self, other: OpenedStack, progress: Progress, *, users: bool) -> data.CopyResult:
-        """Everything of this stack into another one, which is then on the list."""
-        if other.layout.root == self.layout.root:
-            raise UsageError(
-                f"both specs name the same stack ({self.layout.root})",
-                next_step="give the new stack another name",
-            )
-        work = self._work(progress)
-        result = work.move(self.target, other.target, other.spec.name, users=users)
-        other._remember_if_known()
-        return result
-
-    def gc(
-        self, older_than: int, *, confirm: Callable[[data.GcResult], None], progress: Progress
-    ) -> data.GcResult:
-        """Delete what MLflow's trash holds, once `confirm` has returned."""
-        return self._work(progress).gc(self.target, self.spec.name, older_than, confirm)
-
-    def _remember_if_known(self) -> None:
+    def remember_if_known(self) -> None:
+        """Put the stack on the list if clients could reach it."""
         endpoint = self.target.endpoint()
         if endpoint is not None:
             self.remember(endpoint.uri)

@@ -26,8 +26,8 @@ ARROWS = {
     "server": {"server", "errors", "_version"},
     "emulator": {"emulator", "errors", "adapters.workspace"},
     "cli": {
-        "cli", "app", "model", "targets.base", "wiring", "offline", "settings", "ui", "errors",
-        "_version", "adapters.workspace",
+        "cli", "app", "model", "targets.base", "wiring", "wiring_data", "wiring_people", "offline",
+        "settings", "ui", "errors", "_version", "adapters.workspace",
     },
     "": None,
 }  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from provision import wiring_people
 from provision.adapters import workspace
 from provision.app.cost import Bill, CostResult
 from provision.cli.context import open_stack
@@ -23,7 +24,9 @@ def cost(arguments: Namespace, ui: Ui) -> int:
     """Show the estimate, and the bill with `--actual`."""
     stack = open_stack(arguments)
     use = _use(stack, arguments, ui)
-    result = stack.cost(use, live=arguments.live, actual=arguments.actual, progress=ui)
+    result = wiring_people.cost(
+        stack, use, live=arguments.live, actual=arguments.actual, progress=ui
+    )
     if arguments.svg:
         drawn = picture(result.estimate, result.name)
         workspace.write_text(Path(arguments.svg).absolute(), drawn, mode=0o644)
@@ -38,7 +41,7 @@ def _use(stack: OpenedStack, arguments: Namespace, ui: Ui) -> Use:
     people = arguments.people or 1
     if arguments.roster:
         people = len(read_roster(arguments.roster, ui).people)
-    days = arguments.days or stack.days_left()
+    days = arguments.days or wiring_people.days_left(stack)
     return Use(arguments.artifacts, arguments.data_out, people, days)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from provision import wiring
+from provision import wiring, wiring_data
 from provision.app.data import GcResult, RestoreOptions
 from provision.cli import data_texts
 from provision.cli.context import open_stack
@@ -17,7 +17,9 @@ from provision.ui import Ui
 def archive(arguments: Namespace, ui: Ui) -> int:
     """Write everything into a folder."""
     stack = open_stack(arguments)
-    result = stack.archive(folder_of(arguments.folder), ui, users=not arguments.no_users)
+    result = wiring_data.archive(
+        stack, folder_of(arguments.folder), ui, users=not arguments.no_users
+    )
     ui.result("archive", result, data_texts.archived(result))
     return 0
 
@@ -38,7 +40,7 @@ def restore(arguments: Namespace, ui: Ui) -> int:
         )
     artifacts = folder_of(arguments.artifacts) if arguments.artifacts else None
     options = RestoreOptions(not arguments.no_users, arguments.changed, artifacts)
-    result = stack.restore(folder, options, ui)
+    result = wiring_data.restore(stack, folder, options, ui)
     ui.result("restore", result, data_texts.restored(result))
     return 0
 
@@ -47,7 +49,7 @@ def move(arguments: Namespace, ui: Ui) -> int:
     """Copy everything into another stack."""
     stack = open_stack(arguments)
     other = wiring.open_stack(read_settings(arguments.to, arguments.state_dir))
-    result = stack.move(other, ui, users=not arguments.no_users)
+    result = wiring_data.move(stack, other, ui, users=not arguments.no_users)
     ui.result("move", result, data_texts.moved(result, stack.spec.name))
     return 0
 
@@ -63,6 +65,6 @@ def gc(arguments: Namespace, ui: Ui) -> int:
         else:
             ui.require_typed(what, stack.spec.name, "--yes")
 
-    result = stack.gc(arguments.older_than, confirm=confirm, progress=ui)
+    result = wiring_data.gc(stack, arguments.older_than, confirm=confirm, progress=ui)
     ui.result("gc", result, data_texts.collected(result))
     return 0

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from provision import wiring_people
 from provision.app import handouts
 from provision.cli.context import open_stack
 from provision.cli.users import read_roster
@@ -26,7 +27,7 @@ def handout(arguments: Namespace, ui: Ui) -> int:
         )
     people = _people(stack, arguments, ui)
     folder = Path(arguments.folder).expanduser().absolute()
-    result = stack.hand_out(people, folder, arguments.uri, arguments.passwords, ui)
+    result = wiring_people.hand_out(stack, people, folder, arguments.uri, arguments.passwords, ui)
     ui.result("handout", result, _text(result))
     return 0
 
@@ -37,7 +38,7 @@ def _people(stack: OpenedStack, arguments: Namespace, ui: Ui) -> Sequence[Person
     credentials = stack.require_endpoint().credentials
     if credentials is None:
         return [Person(handouts.EVERYONE)]
-    with stack.people(ui, arguments.passwords) as found:
+    with wiring_people.people(stack, ui, arguments.passwords) as found:
         return handouts.everybody(found.list(), credentials.username)
 
 

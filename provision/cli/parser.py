@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from provision.errors import UsageError
+from provision.cli.parser_data import data_commands
+from provision.cli.parser_people import people_commands
+from provision.cli.parts import Adder, Parser, common_options, lazy
 
 if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
-
-    Subparsers = argparse._SubParsersAction["_Parser"]
+    from provision.cli.parts import Subparsers
 
 _TOP = """\
 Your team's own MLflow tracking server: one spec, from this machine to AWS and away again.
@@ -29,87 +26,30 @@ exit codes: 0 done, 1 failed, 2 bad usage or spec, 3 changes pending, 4 refused 
 5 something missing on this machine, 6 a check failed, 130 interrupted with everything in order
 """
 
-Runner = Callable[[argparse.Namespace, object], int]
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, but an error in a command's arguments says which help shows the right ones."""
-
-    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
-        """Print it at once: a closed pipe shows here and not in Python's last flush."""
-        super().print_help(file)
-        sys.stdout.flush()
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, next_step=f"{self.prog} --help")
-
-
-def _lazy(module: str, function: str) -> Runner:
-    """A command that is imported when it is called: `--help` stays as fast as Python itself."""
-
-    def run(arguments: argparse.Namespace, ui: object) -> int:
-        command: Runner = getattr(import_module(f"provision.cli.{module}"), function)
-        return command(arguments, ui)
-
-    return run
-
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="provision",
         description=_TOP,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    common = _common()
+    common = common_options()
     groups = (
-        _spec_commands, _up_commands, _life_commands, _data_commands, _client_commands,
-        _serve_command, _people_commands, _other_commands,
+        _spec_commands, _up_commands, _life_commands, data_commands, _client_commands,
+        _serve_command, people_commands, _other_commands,
     )  # fmt: skip
     for add in groups:
         add(commands, common)
     return parser
 
 
-def _common() -> _Parser:
-    common = _Parser(add_help=False)
-    group = common.add_argument_group("everywhere")
-    group.add_argument("-f", "--file", metavar="FILE", help="the spec (default: provision.yaml)")
-    group.add_argument("--state-dir", metavar="DIR", help="where stacks keep their data")
-    group.add_argument("--json", action="store_true", help="print the result as JSON")
-    group.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
-    group.add_argument("--no-color", action="store_true", help="no colour, terminal or not")
-    group.add_argument("--debug", action="store_true", help="show the traceback of a failure")
-    return common
-
-
-class _Adder:
-    """Adds commands to one group of the command line."""
-
-    def __init__(self, commands: Subparsers, common: _Parser) -> None:
-        self._commands = commands
-        self._common = common
-
-    def __call__(self, name: str, runner: Runner, text: str, *examples: str) -> _Parser:
-        epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
-        parser = self._commands.add_parser(
-            name,
-            help=text,
-            description=text[:1].upper() + text[1:] + ".",
-            epilog=epilog,
-            parents=[self._common],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        parser.set_defaults(run=runner)
-        return parser
-
-
-def _spec_commands(commands: Subparsers, common: _Parser) -> None:
-    add = _Adder(commands, common)
+def _spec_commands(commands: Subparsers, common: Parser) -> None:
+    add = Adder(commands, common)
     init = add(
-        "init", _lazy("spec", "init"), "write a commented provision.yaml",
+        "init", lazy("spec", "init"), "write a commented provision.yaml",
         "provision init", "provision init --rung team --name churn-course",
         "provision init --rung aws --until 2027-06-30",
     )  # fmt: skip
@@ -124,23 +64,23 @@ def _spec_commands(commands: Subparsers, common: _Parser) -> None:
     init.add_argument("--until", metavar="DATE", help="the last day it is needed")
     init.add_argument("--force", action="store_true", help="replace an existing file")
     add(
-        "validate", _lazy("spec", "validate"), "say whether the spec is right, with all problems",
+        "validate", lazy("spec", "validate"), "say whether the spec is right, with all problems",
         "provision validate", "provision validate -f team.yaml --json",
     )  # fmt: skip
     add(
-        "schema", _lazy("spec", "schema"), "print the spec's JSON Schema",
+        "schema", lazy("spec", "schema"), "print the spec's JSON Schema",
         "provision schema > provision.schema.json",
     )  # fmt: skip
 
 
-def _up_commands(commands: Subparsers, common: _Parser) -> None:
-    add = _Adder(commands, common)
+def _up_commands(commands: Subparsers, common: Parser) -> None:
+    add = Adder(commands, common)
     plan = add(
-        "plan", _lazy("life", "plan"), "show what up would change in the account; change nothing",
+        "plan", lazy("life", "plan"), "show what up would change in the account; change nothing",
         "provision plan", "provision plan --emulated", "provision plan --json",
     )  # fmt: skip
     up = add(
-        "up", _lazy("life", "up"), "bring the server up and wait until a client really works",
+        "up", lazy("life", "up"), "bring the server up and wait until a client really works",
         "provision up", "provision up --port 5001", "provision up -f team.yaml",
         "provision up --emulated --yes",
     )  # fmt: skip
@@ -152,7 +92,7 @@ def _up_commands(commands: Subparsers, common: _Parser) -> None:
     _up_flags(up)
 
 
-def _up_flags(up: _Parser) -> None:
+def _up_flags(up: Parser) -> None:
     up.add_argument("--port", type=_port, metavar="N", help="listen on this port from now on")
     up.add_argument(
         "--upgrade-database", action="store_true",
@@ -165,24 +105,24 @@ def _up_flags(up: _Parser) -> None:
     )  # fmt: skip
 
 
-def _life_commands(commands: Subparsers, common: _Parser) -> None:
-    add = _Adder(commands, common)
+def _life_commands(commands: Subparsers, common: Parser) -> None:
+    add = Adder(commands, common)
     status = add(
-        "status", _lazy("status", "status"), "show state, address, size and what is in it",
+        "status", lazy("status", "status"), "show state, address, size and what is in it",
         "provision status", "provision status --json", "provision status --offline",
     )  # fmt: skip
     status.add_argument(
         "--offline", action="store_true", help="as recorded last: ask nobody, answer at once"
     )
     unlock = add(
-        "unlock", _lazy("unlock", "unlock"),
+        "unlock", lazy("unlock", "unlock"),
         "show who holds the lock of a Terraform state; remove it when he is gone",
         "provision unlock", "provision unlock --yes", "provision unlock --json",
     )  # fmt: skip
     unlock.add_argument("--yes", action="store_true", help="do not ask before removing it")
-    add("list", _lazy("life", "list_stacks"), "show all stacks of this user", "provision list")
+    add("list", lazy("life", "list_stacks"), "show all stacks of this user", "provision list")
     down = add(
-        "down", _lazy("life", "down"), "stop the server; the data stays unless told otherwise",
+        "down", lazy("life", "down"), "stop the server; the data stays unless told otherwise",
         "provision down", "provision down --delete-data",
     )  # fmt: skip
     down.add_argument("--delete-data", action="store_true", help="also delete runs and artifacts")
@@ -190,53 +130,14 @@ def _life_commands(commands: Subparsers, common: _Parser) -> None:
     down.add_argument("--archive", metavar="DIR", help="archive it into DIR first")
 
 
-def _data_commands(commands: Subparsers, common: _Parser) -> None:
-    add = _Adder(commands, common)
-    archive = add(
-        "archive", _lazy("data", "archive"), "write everything into a folder that needs no server",
-        "provision archive ~/churn-2026", "provision archive DIR --no-users",
-    )  # fmt: skip
-    archive.add_argument("folder", metavar="DIR", help="a new folder, or an unfinished archive")
-    restore = add(
-        "restore", _lazy("data", "restore"), "fill an empty stack from an archive or mlruns folder",
-        "provision restore ~/churn-2026", "provision restore ./mlruns -f team.yaml",
-    )  # fmt: skip
-    restore.add_argument("folder", metavar="DIR", help="an archive, or an old mlruns folder")
-    restore.add_argument(
-        "--changed", action="store_true",
-        help="take an archive that somebody went on working with as it is now",
-    )  # fmt: skip
-    restore.add_argument(
-        "--artifacts", metavar="DIR", help="mlruns: the folder behind its served artifacts"
-    )
-    move = add(
-        "move", _lazy("data", "move"), "copy everything into another, empty stack",
-        "provision move --to team.yaml",
-    )  # fmt: skip
-    move.add_argument("--to", metavar="SPEC", required=True, help="the other stack's spec")
-    for command in (archive, restore, move):
-        command.add_argument(
-            "--no-users", action="store_true", help="without accounts and permissions"
-        )
-    gc = add(
-        "gc", _lazy("data", "gc"), "delete for good what was deleted in MLflow, and lost artifacts",
-        "provision gc", "provision gc --older-than 30d --yes",
-    )  # fmt: skip
-    gc.add_argument(
-        "--older-than", type=_age, default=0, metavar="AGE",
-        help="only what was deleted so long ago, such as 30d or 12h",
-    )  # fmt: skip
-    gc.add_argument("--yes", action="store_true", help="do not ask before deleting")
-
-
-def _client_commands(commands: Subparsers, common: _Parser) -> None:
-    add = _Adder(commands, common)
+def _client_commands(commands: Subparsers, common: Parser) -> None:
+    add = Adder(commands, common)
     add(
-        "check", _lazy("client", "check"), "try everything that a client does, layer by layer",
+        "check", lazy("client", "check"), "try everything that a client does, layer by layer",
         "provision check", "provision check --json",
     )  # fmt: skip
     env = add(
-        "env", _lazy("client", "env"), "print what points a client at the server",
+        "env", lazy("client", "env"), "print what points a client at the server",
         'eval "$(provision env)"', "provision env --format fish | source",
         "provision env --format dotenv > .env", "provision env --format conda > environment.yml",
     )  # fmt: skip
@@ -245,14 +146,14 @@ def _client_commands(commands: Subparsers, common: _Parser) -> None:
         "--show-password", action="store_true",
         help="write the password itself into dotenv and json",
     )  # fmt: skip
-    open_ = add("open", _lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
+    open_ = add("open", lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
     open_.add_argument("--print", action="store_true", help="print the address only")
     _logs(add)
 
 
-def _logs(add: _Adder) -> None:
+def _logs(add: Adder) -> None:
     logs = add(
-        "logs", _lazy("client", "logs"), "show the logs of the server, its database and its models",
+        "logs", lazy("client", "logs"), "show the logs of the server, its database and its models",
         "provision logs", "provision logs database --lines 200", "provision logs --follow",
     )  # fmt: skip
     logs.add_argument(
@@ -262,10 +163,10 @@ def _logs(add: _Adder) -> None:
     logs.add_argument("--follow", action="store_true", help="go on until interrupted")
 
 
-def _serve_command(commands: Subparsers, common: _Parser) -> None:
-    add = _Adder(commands, common)
+def _serve_command(commands: Subparsers, common: Parser) -> None:
+    add = Adder(commands, common)
     serve = add(
-        "serve", _lazy("serve", "serve"), "run a registered model as a service",
+        "serve", lazy("serve", "serve"), "run a registered model as a service",
         "provision serve models:/churn@champion", "provision serve models:/churn/3 --port 5010",
         "provision serve --list", "provision serve --stop models:/churn@champion",
     )  # fmt: skip
@@ -280,119 +181,10 @@ def _formats_help() -> str:
     return "bash, zsh, fish, powershell, dotenv, json, conda, requirements (default: your shell)"
 
 
-def _people_commands(commands: Subparsers, common: _Parser) -> None:
-    text = "accounts for people, by name or from a roster"
-    users = commands.add_parser(
-        "users", help=text, description=text[:1].upper() + text[1:] + "."
-    ).add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add = _Adder(users, common)
-    new = add(
-        "add", _lazy("users", "add"), "add people; their passwords go into files",
-        "provision users add ana", "provision users add bo cy --team red",
-        "provision users add eve --role guest",
-    )  # fmt: skip
-    new.add_argument("names", nargs="+", metavar="NAME", help="a user name")
-    new.add_argument("--role", default="student", choices=("student", "guest", "staff"))
-    new.add_argument("--team", default="", help="the team whose experiment they share")
-    add("list", _lazy("users", "list_users"), "show everybody", "provision users list --json")
-    remove, reset = _named_users(add)
-    sync = _sync_command(add)
-    for command in (remove, sync):
-        command.add_argument("--yes", action="store_true", help="do not ask")
-    for command in (new, remove, reset, sync):
-        command.add_argument("--passwords", metavar="DIR", help=_PASSWORDS)
-    _handout_command(_Adder(commands, common))
-    _cost_command(_Adder(commands, common))
-
-
-def _named_users(add: _Adder) -> tuple[_Parser, _Parser]:
-    remove = add(
-        "remove", _lazy("users", "remove"), "remove accounts; what they logged stays",
-        "provision users remove ana",
-    )  # fmt: skip
-    reset = add(
-        "reset", _lazy("users", "reset"), "draw new passwords", "provision users reset ana",
-    )  # fmt: skip
-    for command in (remove, reset):
-        command.add_argument("names", nargs="+", metavar="NAME", help="a user name")
-    return remove, reset
-
-
-def _handout_command(add: _Adder) -> None:
-    handout = add(
-        "handout", _lazy("handout", "handout"), "write what each person needs to connect",
-        "provision handout handouts", "provision handout handouts --roster class.csv",
-        "provision handout handouts --uri http://mlflow.lab.example:5000",
-    )  # fmt: skip
-    handout.add_argument("folder", metavar="DIR", help="where the folders and zips go")
-    handout.add_argument("--roster", metavar="CSV", help="for these people (default: everybody)")
-    handout.add_argument("--uri", metavar="URI", help="the address that they use")
-    handout.add_argument("--passwords", metavar="DIR", help=_PASSWORDS)
-
-
-_PASSWORDS = "where passwords are kept (default: people/ in the stack's folder)"
-
-
-def _sync_command(add: _Adder) -> _Parser:
-    sync = add(
-        "sync", _lazy("users", "sync"), "make the accounts those of a class list",
-        "provision users sync --roster class.csv --plan",
-        "provision users sync --roster class.csv",
-        "provision users sync --roster class.csv --prune --yes",
-    )  # fmt: skip
-    sync.add_argument(
-        "--roster", required=True, metavar="CSV",
-        help="columns: username, name, email, role (student, guest, staff), team",
-    )  # fmt: skip
-    sync.add_argument("--plan", action="store_true", help="show what it would do, and do nothing")
-    sync.add_argument("--prune", action="store_true", help="remove who is not on the roster")
-    return sync
-
-
-def _cost_command(add: _Adder) -> None:
-    cost = add(
-        "cost", _lazy("cost", "cost"), "estimate what the stack costs on AWS; show the bill",
-        "provision cost", "provision cost --people 120 --days 90 --svg cost.svg",
-        "provision cost --roster class.csv --live", "provision cost --actual --json",
-    )  # fmt: skip
-    cost.add_argument("--people", type=_positive, metavar="N", help="how many share it (1)")
-    cost.add_argument("--roster", metavar="CSV", help="as many as are on this class list")
-    cost.add_argument(
-        "--days", type=_positive, metavar="N",
-        help="for how long (default: to lifetime.until, else 30)",
-    )  # fmt: skip
-    cost.add_argument(
-        "--artifacts", type=_amount, default=20.0, metavar="GB", help="models and files (20)"
-    )
-    cost.add_argument(
-        "--data-out", type=_amount, default=20.0, metavar="GB", help="downloads a month (20)"
-    )
-    cost.add_argument("--svg", metavar="FILE", help="draw it, too")
-    cost.add_argument("--live", action="store_true", help="ask AWS for prices of now")
-    cost.add_argument("--actual", action="store_true", help="ask AWS for the bill so far")
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
-    return number
-
-
-def _amount(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of GB from 0 on")
-    return number
-
-
-def _other_commands(commands: Subparsers, common: _Parser) -> None:
-    add = _Adder(commands, common)
+def _other_commands(commands: Subparsers, common: Parser) -> None:
+    add = Adder(commands, common)
     emulate = add(
-        "emulate", _lazy("emulate", "emulate"), "run an empty, emulated AWS account here",
+        "emulate", lazy("emulate", "emulate"), "run an empty, emulated AWS account here",
         "provision emulate", "provision emulate --region us-east-1",
     )  # fmt: skip
     emulate.add_argument(
@@ -400,21 +192,13 @@ def _other_commands(commands: Subparsers, common: _Parser) -> None:
         help="the region that the printed lines name (eu-west-1); more than once for more",
     )  # fmt: skip
     emulate.add_argument("--faults", action="store_true", help="let it be made to fail")
-    add("version", _lazy("other", "version"), "print the version", "provision version --json")
+    add("version", lazy("other", "version"), "print the version", "provision version --json")
     completion = add(
-        "completion", _lazy("other", "completion"), "print a completion script for your shell",
+        "completion", lazy("other", "completion"), "print a completion script for your shell",
         "provision completion bash > ~/.local/share/bash-completion/completions/provision",
         "provision completion zsh > ~/.zfunc/_provision",
     )  # fmt: skip
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
-
-
-def _age(text: str) -> int:
-    units = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-    number, unit = text[:-1], text[-1:]
-    if not number.isdigit() or unit not in units:
-        raise argparse.ArgumentTypeError(f"{text} is no age such as 30d, 12h or 45m")
-    return int(number) * units[unit]
 
 
 def _port(text: str) -> int:

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from provision import wiring_people
 from provision.app.people import Approve, PeopleResult
 from provision.cli.context import open_stack
 from provision.cli.status_texts import columns
@@ -26,7 +27,7 @@ def add(arguments: Namespace, ui: Ui) -> int:
     ]
     check_people(people, "argument")
     stack = open_stack(arguments)
-    with stack.people(ui, arguments.passwords) as found:
+    with wiring_people.people(stack, ui, arguments.passwords) as found:
         _done(found.add(people), ui)
     return 0
 
@@ -35,7 +36,7 @@ def remove(arguments: Namespace, ui: Ui) -> int:
     """Remove accounts by name, after asking."""
     stack = open_stack(arguments)
     _require_others(stack, arguments.names)
-    with stack.people(ui, arguments.passwords) as found:
+    with wiring_people.people(stack, ui, arguments.passwords) as found:
         _done(found.remove(arguments.names, _approval(stack, ui, agreed=arguments.yes)), ui)
     return 0
 
@@ -44,7 +45,7 @@ def reset(arguments: Namespace, ui: Ui) -> int:
     """Give accounts new passwords."""
     stack = open_stack(arguments)
     _require_others(stack, arguments.names)
-    with stack.people(ui, arguments.passwords) as found:
+    with wiring_people.people(stack, ui, arguments.passwords) as found:
         _done(found.reset(arguments.names), ui)
     return 0
 
@@ -63,7 +64,7 @@ def sync(arguments: Namespace, ui: Ui) -> int:
     """Make the accounts those of a roster; exit code 3 when `--plan` finds something to do."""
     roster = read_roster(arguments.roster, ui)
     stack = open_stack(arguments)
-    with stack.people(ui, arguments.passwords) as found:
+    with wiring_people.people(stack, ui, arguments.passwords) as found:
         if arguments.plan:
             plan = found.plan(roster.people, prune=arguments.prune)
             ui.result("users-plan", plan, _plan_text(plan))
@@ -89,7 +90,7 @@ def read_roster(path: str, ui: Ui) -> Roster:
 
 def list_users(arguments: Namespace, ui: Ui) -> int:
     """Show everybody who has an account."""
-    with open_stack(arguments).people(ui, None) as found:
+    with wiring_people.people(open_stack(arguments), ui, None) as found:
         result = found.list()
     rows = [("USER", "ROLE", "TEAM", "EXPERIMENTS OF THEIR OWN")]
     rows += [(r.username, r.role, r.team, str(r.experiments)) for r in result.accounts]

@@ -1,0 +1,59 @@
+"""The command line for what a stack holds: archive, restore, move, gc."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from provision.cli.parts import Adder, Parser, lazy
+
+if TYPE_CHECKING:
+    from provision.cli.parts import Subparsers
+
+
+def data_commands(commands: Subparsers, common: Parser) -> None:
+    """Add archive, restore, move and gc."""
+    add = Adder(commands, common)
+    archive = add(
+        "archive", lazy("data", "archive"), "write everything into a folder that needs no server",
+        "provision archive ~/churn-2026", "provision archive DIR --no-users",
+    )  # fmt: skip
+    archive.add_argument("folder", metavar="DIR", help="a new folder, or an unfinished archive")
+    restore = add(
+        "restore", lazy("data", "restore"), "fill an empty stack from an archive or mlruns folder",
+        "provision restore ~/churn-2026", "provision restore ./mlruns -f team.yaml",
+    )  # fmt: skip
+    restore.add_argument("folder", metavar="DIR", help="an archive, or an old mlruns folder")
+    restore.add_argument(
+        "--changed", action="store_true",
+        help="take an archive that somebody went on working with as it is now",
+    )  # fmt: skip
+    restore.add_argument(
+        "--artifacts", metavar="DIR", help="mlruns: the folder behind its served artifacts"
+    )
+    move = add(
+        "move", lazy("data", "move"), "copy everything into another, empty stack",
+        "provision move --to team.yaml",
+    )  # fmt: skip
+    move.add_argument("--to", metavar="SPEC", required=True, help="the other stack's spec")
+    for command in (archive, restore, move):
+        command.add_argument(
+            "--no-users", action="store_true", help="without accounts and permissions"
+        )
+    gc = add(
+        "gc", lazy("data", "gc"), "delete for good what was deleted in MLflow, and lost artifacts",
+        "provision gc", "provision gc --older-than 30d --yes",
+    )  # fmt: skip
+    gc.add_argument(
+        "--older-than", type=_age, default=0, metavar="AGE",
+        help="only what was deleted so long ago, such as 30d or 12h",
+    )  # fmt: skip
+    gc.add_argument("--yes", action="store_true", help="do not ask before deleting")
+
+
+def _age(text: str) -> int:
+    units = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in units:
+        raise argparse.ArgumentTypeError(f"{text} is no age such as 30d, 12h or 45m")
+    return int(number) * units[unit]

@@ -1,0 +1,67 @@
+"""The composition root for what a stack holds: archive, restore, move, and MLflow's trash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from provision.adapters.data_program import DataProgram
+from provision.app import data
+from provision.errors import UsageError
+from provision.settings import python_executable
+from provision.targets.base import Progress
+from provision.wiring import OpenedStack
+
+
+def _work(stack: OpenedStack, progress: Progress) -> data.DataWork:
+
+    program = DataProgram(python_executable(), stack.settings.inherited)
+    return data.DataWork(program, progress)
+
+
+def archive(
+    stack: OpenedStack, folder: Path, progress: Progress, *, users: bool
+) -> data.CopyResult:
+    """Everything into a folder that needs no server of ours."""
+    for own in (stack.layout.root, stack.layout.artifacts):
+        if folder.resolve().is_relative_to(own):
+            raise UsageError(
+                f"{folder} lies in the stack's own folder {own}, and would go with it",
+                next_step="choose a folder elsewhere",
+            )
+    return _work(stack, progress).archive(stack.target, stack.spec.name, folder, users=users)
+
+
+def restore(
+    stack: OpenedStack, folder: Path, options: data.RestoreOptions, progress: Progress
+) -> data.CopyResult:
+    """An archive or an mlruns folder into this stack, which is then on the list."""
+    result = _work(stack, progress).restore(stack.target, stack.spec.name, folder, options)
+    stack.remember_if_known()
+    return result
+
+
+def move(
+    stack: OpenedStack, other: OpenedStack, progress: Progress, *, users: bool
+) -> data.CopyResult:
+    """Everything of this stack into another one, which is then on the list."""
+    if other.layout.root == stack.layout.root:
+        raise UsageError(
+            f"both specs name the same stack ({stack.layout.root})",
+            next_step="give the new stack another name",
+        )
+    work = _work(stack, progress)
+    result = work.move(stack.target, other.target, other.spec.name, users=users)
+    other.remember_if_known()
+    return result
+
+
+def gc(
+    stack: OpenedStack,
+    older_than: int,
+    *,
+    confirm: Callable[[data.GcResult], None],
+    progress: Progress,
+) -> data.GcResult:
+    """Delete what MLflow's trash holds, once `confirm` has returned."""
+    return _work(stack, progress).gc(stack.target, stack.spec.name, older_than, confirm)
