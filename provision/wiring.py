@@ -1,48 +1,42 @@
-"""The composition root: the only place that builds adapters and targets."""
+"""The composition root: the only place that builds adapters and targets.
+
+A command loads what it works with and no more: what only some need is imported where it is built.
+"""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from provision.adapters import handouts as handout_files
-from provision.adapters import packages, processes, specfile, workspace
-from provision.adapters.local_store import LocalFiles
-from provision.adapters.tracking import TrackingClient
-from provision.app import check as checks
-from provision.app import cost as costs
-from provision.app import handouts, lifecycle, stacks
-from provision.app import unlock as unlocking
-from provision.app.check_local import check_local
-from provision.app.people import People
-from provision.app.people_server import PeopleServer
+from provision.adapters import specfile, workspace
+from provision.app import lifecycle, stacks
 from provision.app.specs import ValidationResult, default_spec, validate
-from provision.emulator.client import Emulated, require_moto
 from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.model.clients import shell_from
-from provision.model.cost import Use
 from provision.model.endpoint import Endpoint
-from provision.model.handout import Templates
 from provision.model.layout import Layout
-from provision.model.people import Person
-from provision.model.prices import Prices
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
 from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Target
-from provision.targets.local import LocalTarget
-from provision.targets.local_settings import Host
-from provision.targets.record import ANY_ADDRESS
-from provision.targets.serverless import ServerlessTarget
 
+if TYPE_CHECKING:
+    from provision.app import cost as costs
+    from provision.app import handouts
+    from provision.app import unlock as unlocking
+    from provision.app.people import People
+    from provision.emulator.client import Emulated
+    from provision.model.cost import Use
+    from provision.model.people import Person
+
+# ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
 _PEOPLE_SECONDS = 60  # a list of ten thousand accounts takes a while
 
@@ -65,9 +59,15 @@ class OpenedStack:
         self, endpoint: Endpoint, on_layer: Callable[[Finding], None] = lambda _: None
     ) -> Report:
         """Look at the endpoint as a client does."""
+        from provision.adapters import packages
+        from provision.adapters.local_store import LocalFiles
+        from provision.adapters.tracking import TrackingClient
+        from provision.app.check import check
+        from provision.app.check_local import check_local
+
         if not endpoint.has_server:
             return check_local(endpoint, LocalFiles(), time.perf_counter, on_layer=on_layer)
-        return checks.check(
+        return check(
             endpoint,
             TrackingClient.from_endpoint,
             time.perf_counter,
@@ -116,6 +116,8 @@ class OpenedStack:
         self, *, confirm: Callable[[unlocking.Holder], None], progress: Progress
     ) -> unlocking.UnlockResult:
         """Remove the lock of a state whose owner is gone, once `confirm` has returned."""
+        from provision.app import unlock as unlocking
+
         return unlocking.unlock(
             self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
         )
@@ -123,6 +125,10 @@ class OpenedStack:
     @contextmanager
     def people(self, progress: Progress, passwords: str | None) -> Iterator[People]:
         """The accounts on the server; `passwords` is a folder to use instead of the stack's."""
+        from provision.adapters.tracking import TrackingClient
+        from provision.app.people import People
+        from provision.app.people_server import PeopleServer
+
         vault = self.passwords(passwords)
         endpoint = self.require_endpoint()
         if not endpoint.has_server or endpoint.credentials is None:
@@ -147,6 +153,11 @@ class OpenedStack:
         progress: Progress,
     ) -> handouts.HandoutResult:
         """Write what `people` need to connect into `folder`."""
+        from provision.adapters import handouts as handout_files
+        from provision.adapters import packages
+        from provision.app import handouts
+        from provision.model.handout import Templates
+
         endpoint = handouts.endpoint_for(self.require_endpoint(), uri)
         source = handouts.HandoutSource(
             endpoint,
@@ -158,16 +169,24 @@ class OpenedStack:
 
     def days_left(self) -> int:
         """For how many days the stack is needed; 30 where no end is set."""
+        from provision.app.cost import days_until
+
         today = datetime.now(UTC).astimezone().date()
-        return costs.days_until(self.spec.lifetime.until, today)
+        return days_until(self.spec.lifetime.until, today)
 
     def cost(self, use: Use, *, live: bool, actual: bool, progress: Progress) -> costs.CostResult:
         """What the stack costs on AWS; asks AWS only for `live` prices and the `actual` bill."""
+        import json
+
+        from provision.adapters import packages
+        from provision.app import cost as costs
+        from provision.model.prices import Prices
+
         table = Prices.from_json(json.loads(packages.data_file("prices.json")))
         region = self._region or table.base_region
         if not (live or actual):
             return costs.cost(self.spec, region, table, use, None)
-        from provision.billing import Billing  # noqa: PLC0415 - loads botocore
+        from provision.billing import Billing
 
         asking = Billing(self.settings.environment, self.layout.root)
         with progress.step("asking AWS"):
@@ -206,6 +225,8 @@ def read_spec(settings: Settings) -> Spec:
 
 
 def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
+    from provision.adapters import packages
+
     version = packages.installed_version("mlflow") or ""
     if spec.target == "aws":
         return _aws_target(spec, layout, settings, version)
@@ -216,7 +237,18 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
         )
     _require_no_account(layout)
     if spec.scenario == "none":
+        from provision.targets.serverless import ServerlessTarget
+
         return ServerlessTarget(spec, settings.spec_file, layout, version, now)
+    return _local_target(spec, layout, settings, version)
+
+
+def _local_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
+    from provision.adapters import packages
+    from provision.targets.local import LocalTarget
+    from provision.targets.local_settings import Host
+    from provision.targets.record import ANY_ADDRESS
+
     # Names cost look-ups: only a server that others can reach needs them.
     names = packages.own_names() if spec.access.listen in ANY_ADDRESS else ()
     host = Host(python_executable(), version, settings.inherited, names)
@@ -224,9 +256,8 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
 
 
 def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
-    # boto and the emulation's client: only for those who have an account to work on.
-    from provision.accounts import Accounts  # noqa: PLC0415
-    from provision.targets.aws import AwsTarget  # noqa: PLC0415
+    from provision.accounts import Accounts
+    from provision.targets.aws import AwsTarget
 
     folder = AwsPaths.below(layout.root).emulator
     connect = Accounts(folder, python_executable(), settings.environment, spec.aws.region)
@@ -257,6 +288,8 @@ def list_stacks(settings: Settings) -> stacks.StackList:
 
 def is_running(root: Path) -> bool:
     """Whether a stack's supervisor lives, or something of it is in an account."""
+    from provision.adapters import processes
+
     return _in_account(root) is not None or processes.supervisor_of(root) is not None
 
 
@@ -268,8 +301,10 @@ def _in_account(root: Path) -> AwsRecord | None:
 @contextmanager
 def emulated_account(regions: Sequence[str] | None, *, faults: bool) -> Iterator[Emulated]:
     """An emulated AWS account in this process; needs the extra `rehearsal` (`MissingError`)."""
+    from provision.emulator.client import require_moto
+
     require_moto()
-    from provision.emulator import foreground  # noqa: PLC0415 - imports moto
+    from provision.emulator import foreground
 
     with foreground.account(regions or [_REHEARSAL_REGION], faults=faults) as account:
         yield account
@@ -277,13 +312,15 @@ def emulated_account(regions: Sequence[str] | None, *, faults: bool) -> Iterator
 
 def until_told() -> None:
     """Return when this process is told to end."""
-    from provision.emulator import foreground  # noqa: PLC0415 - imports moto
+    from provision.emulator import foreground
 
     foreground.until_told()
 
 
 def ask_server(endpoint: Endpoint) -> dict[str, Any] | None:
     """The server's own view of itself; `None` when it does not answer in time."""
+    from provision.adapters.tracking import TrackingClient
+
     try:
         with TrackingClient.from_endpoint(endpoint) as client:
             return client.server_status()
