@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from provision.app.people import PeopleList
 from provision.errors import UsageError
@@ -31,13 +32,17 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class HandoutResult:
-    """What was written: people, a zip for each group, and whose password is not here."""
+    """What was written: people, a zip for each group, and whose password is not here.
+
+    `only_here`: the address is this machine's own, so that nobody else gets in by it.
+    """
 
     folder: Path
     uri: str
     people: int
     zips: Sequence[Path]
     without_password: Sequence[str]
+    only_here: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,13 @@ def write(
             if handout.has_account and handout.password is None:
                 missing.append(person.username)
         zips = list(_zips(groups, folder, writer))
-    return HandoutResult(folder, source.endpoint.uri, len(people), zips, missing)
+    uri = source.endpoint.uri
+    return HandoutResult(folder, uri, len(people), zips, missing, _is_own(uri))
+
+
+def _is_own(uri: str) -> bool:
+    host = urlsplit(uri).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _zips(groups: Mapping[str, Mapping[str, str]], folder: Path, writer: Writer) -> Iterable[Path]:

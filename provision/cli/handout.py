@@ -48,6 +48,8 @@ def _text(result: handouts.HandoutResult) -> str:
     if len(result.zips) > 20:
         lines.append(f"  and {len(result.zips) - 20} more")
     lines.append("give each person their own folder: whoever has it can log in as them")
+    if result.only_here:
+        lines.append("note: that address is this machine's own; --uri names another for others")
     if result.without_password:
         few = " ".join(result.without_password[:5])
         lines.append(

@@ -83,6 +83,15 @@ CASES |= {
     "unlock-yes-json": (_AWS, "unlock --yes --json"),
 }
 CASES |= {
+    "serve-never-started": (GOOD, "serve models:/churn@champion"),
+    "serve-not-a-model": (GOOD, "serve churn"),
+    "serve-which": (GOOD, "serve"),
+    "serve-no-server": ("name: churn\nscenario: none\n", "serve models:/churn@champion"),
+    "serve-on-aws": (_AWS, "serve --list"),
+    "serve-list-empty": (GOOD, "serve --list"),
+    "serve-list-empty-json": (GOOD, "serve --list --json"),
+    "serve-stop-nothing": (GOOD, "serve --stop"),
+    "serve-stop-another": (GOOD, "serve --stop models:/churn@champion"),
     "users-sync-help": (None, "users sync --help"),
     "users-add-help": (None, "users add --help"),
     "users-never-started": (GOOD, "users list"),
@@ -102,15 +111,6 @@ ROSTERS = {
     "users-bad-roster": "username;nmae\nana;x\nana;y\njos\u00e9;z\n",
     "users-bad-roster-json": "user;role\nana;techer\n",
     "cost-local": "username,team,room\nana,red,1\nbo,red,2\n",
-    "serve-never-started": (GOOD, "serve models:/churn@champion"),
-    "serve-not-a-model": (GOOD, "serve churn"),
-    "serve-which": (GOOD, "serve"),
-    "serve-no-server": ("name: churn\nscenario: none\n", "serve models:/churn@champion"),
-    "serve-on-aws": (_AWS, "serve --list"),
-    "serve-list-empty": (GOOD, "serve --list"),
-    "serve-list-empty-json": (GOOD, "serve --list --json"),
-    "serve-stop-nothing": (GOOD, "serve --stop"),
-    "serve-stop-another": (GOOD, "serve --stop models:/churn@champion"),
 }
 # Name of the case -> what lies in the stack's folder before, as JSON.
 _RECORD = AwsRecord(

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 from botocore.stub import Stubber
+from moto.core.base_backend import BackendDict
 from moto.server import ThreadedMotoServer
 
 from provision.adapters.cloud.prices import HOME, live_prices, spent
 from provision.adapters.cloud.session import Cloud
 from provision.errors import MissingError, ProvisionError
+from tests.conftest import Cli
 
 pytestmark = pytest.mark.xdist_group("cloud-services")
 KEYS = {
@@ -97,6 +99,7 @@ def test_a_missing_right_is_named() -> None:
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
+    BackendDict.reset()  # a bill that another test put there stays for the same question
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -128,3 +131,12 @@ def test_a_bill_is_summed_by_service(endpoint: str) -> None:
 def test_a_stack_that_nobody_billed_yet_cost_nothing(endpoint: str) -> None:
     cloud = Cloud({**KEYS, "AWS_ENDPOINT_URL": endpoint}, HOME)
     assert spent(cloud, "new", date(2026, 11, 1), date(2026, 11, 2)).total == 0
+
+
+def test_the_command_asks_for_the_bill_of_its_own_stack(cli: Cli, endpoint: str) -> None:
+    cli.spec("name: churn\ntarget: aws\naws:\n  region: eu-west-1\n")
+    cli.environment |= {**KEYS, "AWS_ENDPOINT_URL": endpoint}
+    put_bill(endpoint, ("Amazon EC2", "3.1"))
+    spent = cli.json("cost", "--actual")["spent"]
+    assert (spent["total"], spent["by_service"]) == (3.1, {"Amazon EC2": 3.1})
+    assert cli.json("cost")["spent"] is None

@@ -205,6 +205,10 @@ def test_a_link_in_the_folder_is_not_followed(tmp_path: Path) -> None:
     assert elsewhere.read_text() == "mine"
 
 
+def test_an_address_that_nobody_else_can_use_is_noticed(tmp_path: Path) -> None:
+    assert hand_out([ANA], tmp_path).only_here  # type: ignore[attr-defined]
+
+
 def test_others_get_the_address_for_others() -> None:
     assert endpoint_for(ENDPOINT, None).uri == "http://mlflow.lab.example:5000"
     assert endpoint_for(ENDPOINT, "https://proxy.example/").uri == "https://proxy.example"
