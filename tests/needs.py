@@ -17,7 +17,7 @@ _INSTALL = {
     "fish": "apt-get install fish",
     "zsh": "apt-get install zsh",
     "postgres": "apt-get install postgresql",
-    "uv": "pip install uv",
+    "uv": "make test brings it into the environment; otherwise pip install uv",
     "git": "apt-get install git",
     "make": "apt-get install make",
     "terraform": "download it from HashiCorp's site",

@@ -80,6 +80,7 @@ class LocalTarget:
             plan = self._plan(options)
             if self._runs_already(plan.record):
                 self._wait(progress)
+                self.models().resume(self.models_server())
                 return Started(self._endpoint_of(self._stored() or plan.record), changed=False)
             return self._restart(plan, options, progress)
 

@@ -100,11 +100,11 @@ class ModelServices:
         )
 
     def resume(self, server: Mapping[str, Any]) -> None:
-        """Start again what ran before the server was stopped; does not wait.
+        """Start again what was asked for and does not run, as after a `down`; does not wait.
 
         For a caller that holds the stack's lock.
         """
-        for settings in self._all():
+        for settings in (found for found in self._all() if not self._runs(found.ref.slug)):
             self._launch(replace(settings, **server, uri=_uri(server["host"], settings.port)))
 
     def _wanted(

@@ -51,7 +51,7 @@ def test_the_wheel_holds_the_whole_package(names: set[str]) -> None:
         if "__pycache__" not in path.parts
     }
     assert package <= names
-    assert "provision/py.typed" in names
+    assert {"provision/py.typed", "provision/serving/page.html"} <= names
 
 
 def test_the_terraform_modules_travel_in_the_wheel(names: set[str]) -> None:

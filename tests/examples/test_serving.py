@@ -196,6 +196,11 @@ def only_those_with_an_account_get_in(service: Service, password: str) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
 
 
+def of_a_model(process: Any) -> bool:
+    words = " ".join(process.cmdline())
+    return any(part in words for part in ("provision.serving", "server.scoring", " models/"))
+
+
 def status_of(url: str) -> int:
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
@@ -250,9 +255,17 @@ def test_a_service_follows_its_alias_and_survives_what_goes_wrong(
     cli.ok("up")
     eventually(lambda: listens(int(service.uri.rpartition(":")[2])))
     assert service.says() == two
+
+    # Its supervisor is killed with all below it: `up` starts it again, and nothing else.
+    for process in [p for p in marked(cli.root()) if of_a_model(p)]:
+        process.kill()
+    eventually(lambda: not listens(int(service.uri.rpartition(":")[2])))
+    assert cli.json("up")["changed"] is False
+    eventually(lambda: listens(int(service.uri.rpartition(":")[2])))
+    assert service.says() == two
     cli.ok("serve", "--stop")
     assert cli.json("serve", "--list")["services"] == []
-    assert not [p for p in marked(cli.root()) if "provision.serving" in p.cmdline()]
+    assert [p for p in marked(cli.root()) if of_a_model(p)] == []
 
     # What cannot be served leaves nothing behind and says what to do.
     done = cli.run("serve", "models:/word/2")
