@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from provision.app.data import CopyResult
 from provision.errors import CheckFailedError
 from provision.model.endpoint import Endpoint
 from provision.model.report import Report
@@ -19,6 +18,9 @@ from provision.targets.base import (
     Target,
     UpOptions,
 )
+
+if TYPE_CHECKING:
+    from provision.app.data import CopyResult
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,7 @@ def data_commands(commands: Subparsers, common: Parser) -> None:
         "restore", lazy("data", "restore"), "fill an empty stack from an archive or mlruns folder",
         "provision restore ~/churn-2026", "provision restore ./mlruns -f team.yaml",
     )  # fmt: skip
-    restore.add_argument("folder", metavar="DIR", help="an archive, or an old mlruns folder")
-    restore.add_argument(
-        "--changed", action="store_true",
-        help="take an archive that somebody went on working with as it is now",
-    )  # fmt: skip
-    restore.add_argument(
-        "--artifacts", metavar="DIR", help="mlruns: the folder behind its served artifacts"
-    )
+    _restore_flags(restore)
     move = add(
         "move", lazy("data", "move"), "copy everything into another, empty stack",
         "provision move --to team.yaml",
@@ -40,6 +33,21 @@ def data_commands(commands: Subparsers, common: Parser) -> None:
         command.add_argument(
             "--no-users", action="store_true", help="without accounts and permissions"
         )
+    _gc_command(add)
+
+
+def _restore_flags(restore: Parser) -> None:
+    restore.add_argument("folder", metavar="DIR", help="an archive, or an old mlruns folder")
+    restore.add_argument(
+        "--changed", action="store_true",
+        help="take an archive that somebody went on working with as it is now",
+    )  # fmt: skip
+    restore.add_argument(
+        "--artifacts", metavar="DIR", help="mlruns: the folder behind its served artifacts"
+    )
+
+
+def _gc_command(add: Adder) -> None:
     gc = add(
         "gc", lazy("data", "gc"), "delete for good what was deleted in MLflow, and lost artifacts",
         "provision gc", "provision gc --older-than 30d --yes",
