@@ -36,6 +36,7 @@ class Accounts:
             fetching=emulator.opened(self._environment),
             override=emulator.override(keys=False),
             backend=_EMULATED_BACKEND,
+            boots=False,
         )
 
     def emulated(self, *, start: bool) -> Access | None:
@@ -52,6 +53,7 @@ class Accounts:
             override=found.override(),
             backend=_EMULATED_BACKEND,
             own=True,
+            boots=False,
         )
 
     def end_emulated(self) -> None:

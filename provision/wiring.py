@@ -156,11 +156,16 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
 def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
     # boto and the emulation's client: only for those who have an account to work on.
     from provision.accounts import Accounts  # noqa: PLC0415
+    from provision.adapters.wheels import WheelCache  # noqa: PLC0415
     from provision.targets.aws import AwsTarget  # noqa: PLC0415
+    from provision.targets.aws_host import AwsHost  # noqa: PLC0415
 
     folder = AwsPaths.below(layout.root).emulator
     connect = Accounts(folder, python_executable(), settings.environment, spec.aws.region)
-    return AwsTarget(spec, settings.spec_file, layout, connect, mlflow_version=version, now=now)
+    paths = AwsPaths.below(layout.root)
+    cache = WheelCache(settings.cache_dir / "wheels", python_executable(), settings.environment)
+    host = AwsHost(spec, paths, cache, version)
+    return AwsTarget(spec, settings.spec_file, layout, connect, host=host, now=now)
 
 
 def _require_no_account(layout: Layout) -> None:

@@ -26,6 +26,7 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.moto_server import werkzeug_app
 from moto.rds import models as rds
 from moto.s3 import models as s3
+from moto.s3.responses import S3Response
 from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 
 from provision.emulator.budgets import close_gaps_of_budgets
@@ -49,6 +50,7 @@ def close_gaps() -> None:
         _groups_of_the_interface_are_the_machines, _parameters_tell_their_source,
         _databases_are_told_apart, _managed_secrets_are_secret,
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
+        _buckets_tell_of_event_bridge,
         close_gaps_of_budgets,
     ):  # fmt: skip
         close()
@@ -263,6 +265,22 @@ def _statements(policy: bytes | None) -> list[dict[str, Any]]:
 
 def _refuses_under_conditions(statement: dict[str, Any]) -> bool:
     return statement["Effect"] == "Deny" and bool(statement.get("Condition"))
+
+
+def _buckets_tell_of_event_bridge() -> None:
+    """A bucket that sends its events to EventBridge says so; moto keeps it to itself."""
+    original = S3Response.get_bucket_notification
+
+    def told(self: Any) -> Any:
+        status, headers, body = original(self)
+        found = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if found is None or found.event_bridge is None:
+            return status, headers, body
+        end = "</NotificationConfiguration>"
+        start = body.removesuffix(end).removesuffix("/>") + ("" if body.endswith(end) else ">")
+        return status, headers, f"{start}<EventBridgeConfiguration/>{end}"
+
+    S3Response.get_bucket_notification = told
 
 
 def _versions_are_listed_by_page() -> None:

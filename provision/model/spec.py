@@ -43,7 +43,7 @@ from provision.model.fields import (
     one_of,
     whole_number,
 )
-from provision.model.hosts import check_host, check_origin
+from provision.model.hosts import check_domain, check_host, check_origin
 from provision.model.naming import NAME_MAX, NAME_MIN, NAME_PATTERN, default_name
 from provision.model.section import Section
 from provision.model.units import SIZE_PATTERN, parse_size
@@ -53,6 +53,7 @@ Scenario = Literal["server", "none"]
 Target = Literal["local", "compose", "aws", "rehearsal"]
 Engine = Literal["sqlite", "postgres"]
 Auth = Literal["none", "basic"]
+ArtifactsMode = Literal["proxied", "direct"]
 
 _Count = Annotated[int, Field(ge=1, le=64)] | Auto
 _Size = Annotated[str, Field(pattern=SIZE_PATTERN)] | Auto
@@ -120,6 +121,13 @@ class Artifacts(Section):
         "into a folder of the stack's name inside it. Default: inside the stack's own folder.",
         examples=["/data/mlflow-artifacts", "artifacts"],
     )
+    mode: Annotated[ArtifactsMode, BeforeValidator(one_of(get_args(ArtifactsMode)))] = Field(
+        default="proxied",
+        description="How files travel on the targets `aws` and `rehearsal`. `proxied`: through the "
+        "server, so that clients need no way to S3. `direct`: large files go between client and S3 "
+        "by signed addresses that the server gives out.",
+        examples=["proxied", "direct"],
+    )
 
 
 class Access(Section):
@@ -137,6 +145,12 @@ class Access(Section):
         "read, change and delete everything. Default: `basic` on the targets `aws` and "
         "`rehearsal`, `none` on every other.",
         examples=["none", "basic"],
+    )
+    domain: Annotated[str | None, BeforeValidator(check_domain)] = Field(
+        default=None,
+        description="Name of yours that leads to the server's address on the targets `aws` and "
+        "`rehearsal`; it becomes the tracking URI. Default: the address itself.",
+        examples=["mlflow.lab.example"],
     )
     allowed_hosts: Annotated[
         tuple[_Host, ...],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,10 +18,12 @@ from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
 from provision.model.status import State
+from provision.targets.aws_host import AwsHost
 from provision.targets.aws_lock import AwsLock
 from provision.targets.aws_opening import Opener, Opening, make_folders
-from provision.targets.aws_record import AwsPaths, AwsRecord, Connect
-from provision.targets.aws_work import AwsWork
+from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
+from provision.targets.aws_remote import AwsRemote
+from provision.targets.aws_work import AwsWork, Planned
 from provision.targets.base import (
     DownOptions,
     Holding,
@@ -30,12 +33,18 @@ from provision.targets.base import (
     Stopped,
     UpOptions,
 )
+from provision.targets.host_delivery import Delivery
 
 _LOCK_WAIT_SECONDS = 180.0
 _ALL_DATA = frozenset(PROTECTED.values())
-_NO_SERVER_YET = (
-    "the machine boots a plain Debian: this version makes the infrastructure, and does not install "
-    "the tracking server on it yet"
+_NOBODY_BOOTS = (
+    "nothing answers there: no machine boots in an account that is emulated alone (target: "
+    "rehearsal boots one)"
+)
+_UNANSWERED = "its machine is ready and does not answer here: provision check names the cause"
+_BY_TUNNEL = (
+    "no port is open to any network (aws: ingress:); provision tunnel, in a shell of its own, "
+    "leads to the server while it runs"
 )
 
 
@@ -49,7 +58,7 @@ class AwsTarget:
         layout: Layout,
         connect: Connect,
         *,
-        mlflow_version: str,
+        host: AwsHost,
         now: Callable[[], str],
     ) -> None:
         self._spec = spec
@@ -57,7 +66,7 @@ class AwsTarget:
         self._paths = AwsPaths.below(layout.root)
         self._connect = connect
         self._opener = Opener(spec, self._paths, now)
-        self._mlflow_version = mlflow_version
+        self._host = host
         self._now = now
 
     # -- the commands ---------------------------------------------------------------------------
@@ -91,16 +100,60 @@ class AwsTarget:
                 require_allowed(planned.plan, options.allowed)
                 options.approve(words(planned.plan))
                 self._remember(work, outputs={})
-                with work.ledger.command("up", work.run, work.where()):
-                    work.apply(planned, progress)
+            delivery = self._deliver(work, planned)
+            self._apply(work, planned, delivery, progress)
             record = self._remember(work, work.outputs())
+        return self._started(record, work, planned, delivery, progress)
+
+    def _deliver(self, work: AwsWork, planned: Planned) -> Delivery | None:
+        """Begin to bring the host what it starts with, where there will be one."""
+        access = work.access
+        if not access.boots:
+            return None
+        made = self._host.delivery(work.cloud, work.me, planned.plan, agent=access.agents)
+        made.start()
+        return made
+
+    def _apply(
+        self, work: AwsWork, planned: Planned, delivery: Delivery | None, progress: Progress
+    ) -> None:
+        if planned.nothing:
+            return
+        try:
+            with work.ledger.command("up", work.run, work.where()):
+                work.apply(planned, progress, delivery)
+        except BaseException:
+            if delivery is not None:
+                delivery.cancel()
+            raise
+
+    def _started(
+        self,
+        record: AwsRecord,
+        work: AwsWork,
+        planned: Planned,
+        delivery: Delivery | None,
+        progress: Progress,
+    ) -> Started:
+        """Wait for the host, fetch what clients need, and see that it answers from here."""
+        outputs = Outputs.from_json(record.outputs)
+        if delivery is None:
+            notes, serving = [_NOBODY_BOOTS], False
+        else:
+            with progress.step("bringing the server's program to the bucket"):
+                changed = delivery.finish()
+            self._host.bring_up(work.cloud, outputs, changed, progress)
+            self._host.fetch_keys(work.cloud, outputs)
+            notes, serving = ([], True) if self._host.is_open else ([_BY_TUNNEL], False)
         endpoint = self._endpoint_of(record)
         if endpoint is None:
             raise MissingError(
                 f"{self._spec.name} has no server although everything was applied",
                 next_step="provision plan shows what is missing; provision up makes it",
             )
-        return Started(endpoint, changed=not planned.nothing, notes=[_NO_SERVER_YET], serving=False)
+        if serving:
+            self._host.require_reached(endpoint, progress)
+        return Started(endpoint, changed=not planned.nothing, notes=notes, serving=serving)
 
     def down(self, options: DownOptions, progress: Progress) -> Stopped:
         """Destroy everything and prove that nothing is left.
@@ -154,7 +207,21 @@ class AwsTarget:
     def endpoint(self) -> Endpoint | None:
         """How clients get in; `None` before the first `up`."""
         record = self._known()
-        return None if record is None else self._endpoint_of(record)
+        if record is None:
+            return None
+        if not self._host.has_keys and self._serves_elsewhere(record):
+            self._fetch_keys(record)
+        return self._endpoint_of(record)
+
+    def _serves_elsewhere(self, record: AwsRecord) -> bool:
+        """Whether another laptop may have brought the server up, whose keys are not here yet."""
+        return self._spec.aws.state == "s3" and bool(record.outputs) and not record.emulated
+
+    def _fetch_keys(self, record: AwsRecord) -> None:
+        make_folders(self._paths)
+        opening = self._opener.look(self._access(record))
+        with contextlib.suppress(MissingError):
+            self._host.fetch_keys(opening.cloud, Outputs.from_json(record.outputs))
 
     def snapshot(self) -> Snapshot:
         """Machine and database as AWS sees them now."""
@@ -164,11 +231,27 @@ class AwsTarget:
         return Snapshot(
             state=state, detail=detail, endpoint=endpoint, memory=0, processes=0, uptime=0.0,
             data_bytes=0, free_bytes=0, sizing="", place=record.place if record else "",
+            unanswered=_UNANSWERED if self._host.is_open else _BY_TUNNEL,
         )  # fmt: skip
 
     def logs(self) -> Mapping[str, Path]:
-        """None on this machine."""
+        """None on this machine: see `remote`."""
         return {}
+
+    def remote(self) -> AwsRemote:
+        """The server's machine. Raises `MissingError` before `up`, and where none boots."""
+        record = self._known()
+        if record is None or not record.applied_at:
+            raise MissingError(
+                f"{self._spec.name} was never brought up from here", next_step="provision up"
+            )
+        opening = self._opener.look(self._access(record))
+        if not opening.access.boots:
+            raise MissingError(
+                f"{self._spec.name} has no machine: {_NOBODY_BOOTS}",
+                next_step="set target: rehearsal in the spec, or leave --emulated out",
+            )
+        return AwsRemote(self._host, opening, Outputs.from_json(record.outputs))
 
     def holdings(self) -> Sequence[Holding]:
         """None on this machine: what goes in the account is shown by the plan of `down`."""
@@ -205,9 +288,8 @@ class AwsTarget:
             return State.NEVER_STARTED, "a run did not finish: provision up" if unfinished else ""
         if self._emulation_is_over(record):
             return State.STOPPED, "the emulated account has ended, with all that it held"
-        own = record.owns_account
-        access = self._connect.emulated(start=False) if own else self._connect.real()
-        state, detail = self._opener.seen(access, Outputs.from_json(record.outputs))
+        access = self._access(record)
+        state, detail = self._opener.seen(access, Outputs.from_json(record.outputs), self._host)
         if state is State.FAILED and self._opener.is_ended_elsewhere(access):
             return State.STOPPED, (
                 "taken down from another place; provision down --delete-data clears what is kept "
@@ -215,14 +297,17 @@ class AwsTarget:
             )
         return state, detail
 
+    def _access(self, record: AwsRecord) -> Access | None:
+        own = record.owns_account
+        return self._connect.emulated(start=False) if own else self._connect.real()
+
     def _emulation_is_over(self, record: AwsRecord | None) -> bool:
         if record is None or not record.owns_account:
             return False
         return self._connect.emulated(start=False) is None
 
     def _endpoint_of(self, record: AwsRecord) -> Endpoint | None:
-        uri = Outputs.from_json(record.outputs).tracking_uri(scheme="https")
-        return None if uri is None else Endpoint(record.name, uri, record.mlflow_version)
+        return self._host.endpoint(Outputs.from_json(record.outputs), record.mlflow_version)
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -283,7 +368,7 @@ class AwsTarget:
             emulated=opening.access.emulated,
             lent=opening.access.emulated and not opening.access.own,
             state=self._spec.aws.state,
-            mlflow_version=self._mlflow_version,
+            mlflow_version=self._host.mlflow_version,
             created_at=(stored.created_at if stored else "") or self._now(),
             applied_at=self._now() if outputs else (stored.applied_at if stored else ""),
             outputs=outputs or (stored.outputs if stored else {}),
