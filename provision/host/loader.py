@@ -31,7 +31,7 @@ PATIENCE = {True: 60.0, False: 1800.0}  # seconds, with an older bundle at hand 
 Options = list[tuple[str, str]]
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818
     """A request without success: `status` is HTTP's, 0 without an answer; `text` is what came."""
 
     def __init__(self, status: int, text: str, action: str) -> None:
@@ -215,7 +215,7 @@ def report(instance: str, reason: str) -> dict[str, Any]:
 
 def now() -> str:
     """The time as ISO 8601 in UTC."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def say(text: str) -> None:
