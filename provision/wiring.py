@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from provision.adapters import packages, processes, specfile, workspace
 from provision.adapters.local_store import LocalFiles
+from provision.adapters.session_manager import Plugin, find_plugin
 from provision.adapters.tracking import TrackingClient
 from provision.app import check as checks
 from provision.app import lifecycle, stacks
@@ -28,7 +29,7 @@ from provision.model.spec import Spec
 from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
-from provision.targets.base import DownOptions, Holding, Progress, Target
+from provision.targets.base import DownOptions, Holding, Progress, Remote, Target
 from provision.targets.local import LocalTarget
 from provision.targets.local_settings import Host
 from provision.targets.record import ANY_ADDRESS
@@ -87,6 +88,24 @@ class OpenedStack:
             )
         return endpoint
 
+    def require_remote(self) -> Remote:
+        """Its machine, somewhere else; raises `MissingError` where the server is on this one."""
+        remote = self.target.remote()
+        if remote is None:
+            raise MissingError(
+                f"the server of {self.spec.name} runs on this machine (target: {self.spec.target})",
+                next_step="provision status and provision logs look at it; provision up mends it",
+            )
+        return remote
+
+    def require_plugin(self) -> Plugin:
+        """What speaks Session Manager's protocol; raises `MissingError` where it is not here."""
+        return find_plugin(self.settings.environment)
+
+    def through_tunnel(self, port: int) -> Endpoint:
+        """The endpoint at the end of a tunnel to this machine; the server knows its name."""
+        return replace(self.require_endpoint(), uri=f"https://localhost:{port}", aliases=())
+
     def down(
         self,
         options: DownOptions,
@@ -114,6 +133,16 @@ class OpenedStack:
         """Put the stack on the list."""
         entry = stacks.IndexEntry(self.layout.root, self.spec.name, self.spec.target, uri)
         stacks.remember(workspace, self.settings.index_dir, entry)
+
+
+def require_free(port: int) -> None:
+    """Raise `MissingError` where something on this machine listens on the port already."""
+    if not processes.can_listen("127.0.0.1", port):
+        holder = processes.holder_of("127.0.0.1", port)
+        who = f" by {holder.name}" if holder is not None and holder.name else ""
+        raise MissingError(
+            f"port {port} of this machine is taken{who}", next_step="name another with --port N"
+        )
 
 
 def open_stack(settings: Settings) -> OpenedStack:

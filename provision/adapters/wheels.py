@@ -54,13 +54,20 @@ class WheelCache:
     """Wheels for one architecture (`x86_64` or `aarch64`), kept in `folder`.
 
     `python` is an interpreter that may have pip; otherwise pip is looked for on the PATH of
-    `environment`, which pip inherits.
+    `environment`, which pip inherits. `pip` is the command where it is known already.
     """
 
-    def __init__(self, folder: Path, python: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: str,
+        environment: Mapping[str, str],
+        pip: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
         self._python = python
         self._environment = environment
+        self._known_pip = list(pip)
 
     def get(self, wheels: Sequence[Wheel], architecture: str) -> dict[str, Path]:
         """The wheels' files by their names, fetched where the cache does not hold them whole.
@@ -119,6 +126,8 @@ class WheelCache:
             raise self._failed(_last_line(done.stderr))
 
     def _pip(self) -> list[str]:
+        if self._known_pip:
+            return self._known_pip
         if find_spec("pip") is not None:
             return [self._python, "-m", "pip"]
         path = self._environment.get("PATH", os.defpath)

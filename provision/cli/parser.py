@@ -29,6 +29,8 @@ exit codes: 0 done, 1 failed, 2 bad usage or spec, 3 changes pending, 4 refused 
 5 something missing on this machine, 6 a check failed, 130 interrupted with everything in order
 """
 
+_TUNNEL_PORT = 8443
+
 Runner = Callable[[argparse.Namespace, object], int]
 
 
@@ -64,7 +66,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = _common()
-    for add in (_spec_commands, _up_commands, _life_commands, _client_commands, _other_commands):
+    for add in (
+        _spec_commands, _up_commands, _life_commands, _client_commands, _machine_commands,
+        _other_commands,
+    ):  # fmt: skip
         add(commands, common)
     return parser
 
@@ -187,7 +192,7 @@ def _life_commands(commands: Subparsers, common: _Parser) -> None:
 
 def _client_commands(commands: Subparsers, common: _Parser) -> None:
     add = _Adder(commands, common)
-    add(
+    check = add(
         "check", _lazy("client", "check"), "try everything that a client does, layer by layer",
         "provision check", "provision check --json",
     )  # fmt: skip
@@ -203,13 +208,43 @@ def _client_commands(commands: Subparsers, common: _Parser) -> None:
     )  # fmt: skip
     open_ = add("open", _lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
     open_.add_argument("--print", action="store_true", help="print the address only")
+    for command in (check, env, open_):
+        command.add_argument(
+            "--tunnel", nargs="?", type=_port, const=_TUNNEL_PORT, metavar="N",
+            help=f"at the end of a tunnel to this machine's port N ({_TUNNEL_PORT})",
+        )  # fmt: skip
     logs = add(
         "logs", _lazy("client", "logs"), "show the logs of the server and its database",
         "provision logs", "provision logs database --lines 200", "provision logs --follow",
     )  # fmt: skip
-    logs.add_argument("which", nargs="?", help="server (default), database or supervisor")
+    logs.add_argument(
+        "which", nargs="?",
+        help="server, database or supervisor; on AWS server, proxy, boot or console",
+    )  # fmt: skip
     logs.add_argument("-n", "--lines", type=int, default=50, help="how many lines (50)")
     logs.add_argument("--follow", action="store_true", help="go on until interrupted")
+
+
+def _machine_commands(commands: Subparsers, common: _Parser) -> None:
+    add = _Adder(commands, common)
+    add(
+        "repair", _lazy("remote", "repair"),
+        "target aws: let the server's machine do all its work again, and say what changed",
+        "provision repair", "provision repair --json",
+    )  # fmt: skip
+    tunnel = add(
+        "tunnel", _lazy("remote", "tunnel"),
+        "target aws: lead a port of this machine to the server, through Session Manager",
+        "provision tunnel", "provision tunnel --port 9443",
+    )  # fmt: skip
+    tunnel.add_argument("--port", type=_port, default=_TUNNEL_PORT, metavar="N",
+                        help=f"the port of this machine ({_TUNNEL_PORT})")  # fmt: skip
+    ssh = add(
+        "ssh", _lazy("remote", "ssh"),
+        "target aws: a shell on the server's machine, or one command as root",
+        "provision ssh", "provision ssh -- systemctl status mlflow",
+    )  # fmt: skip
+    ssh.add_argument("command", nargs="*", help="run this, and end with its exit code")
 
 
 def _formats_help() -> str:

@@ -47,6 +47,11 @@ class Delivery:
         """Begin."""
         self._thread.start()
 
+    @property
+    def may_send(self) -> bool:
+        """Whether the account has what it waits for."""
+        return self._may_send.is_set()
+
     def hear(self, event: Event) -> None:
         """Take in what Terraform has made."""
         if isinstance(event, ResourceEvent) and event.kind == "done" and event.action == "create":

@@ -73,10 +73,10 @@ class HostWait:
     def _take_in(self, found: BootReport, tell: Callable[[str], None]) -> None:
         if found == self._report:
             return
-        for text in boot_view.news(self._report, found):
-            tell(text)
-        self._report = found
+        before, self._report = self._report, found
         self._moved = self._clock()
+        for text in boot_view.news(before, found):
+            tell(text)
         if found.state == "failed":
             self._failed(found, tell)
 
