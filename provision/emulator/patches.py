@@ -30,6 +30,8 @@ from moto.s3.responses import S3Response
 from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 
 from provision.emulator.budgets import close_gaps_of_budgets
+from provision.emulator.rehearsal import close_gaps_of_rehearsals
+from provision.emulator.rights import close_gaps_of_rights
 
 DEBIAN = "/aws/service/debian/release/12/latest/amd64"
 _DEBIAN_OWNER = "136693071363"  # https://wiki.debian.org/Cloud/AmazonEC2Image
@@ -51,7 +53,7 @@ def close_gaps() -> None:
         _databases_are_told_apart, _managed_secrets_are_secret,
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
         _buckets_tell_of_event_bridge,
-        close_gaps_of_budgets,
+        close_gaps_of_budgets, close_gaps_of_rights, close_gaps_of_rehearsals,
     ):  # fmt: skip
         close()
 
