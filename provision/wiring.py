@@ -36,6 +36,7 @@ from provision.targets.record import ANY_ADDRESS
 from provision.targets.serverless import ServerlessTarget
 
 _REHEARSAL_REGION = "eu-west-1"
+IN_AN_ACCOUNT = ("aws", "rehearsal")
 
 
 @dataclass(frozen=True)
@@ -166,12 +167,13 @@ def read_spec(settings: Settings) -> Spec:
 
 def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
     version = packages.installed_version("mlflow") or ""
-    if spec.target == "aws":
+    if spec.target in IN_AN_ACCOUNT:
         return _aws_target(spec, layout, settings, version)
     if spec.target != "local":
         raise MissingError(
             f"this version of provision cannot bring up the target {spec.target} yet",
-            next_step="set target: local (or aws) in the spec; the same file moves up later",
+            next_step="set target: local (or aws, or rehearsal) in the spec; the same file moves "
+            "up later",
         )
     _require_no_account(layout)
     if spec.scenario == "none":
@@ -189,9 +191,14 @@ def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) ->
     from provision.targets.aws import AwsTarget  # noqa: PLC0415
     from provision.targets.aws_host import AwsHost  # noqa: PLC0415
 
-    folder = AwsPaths.below(layout.root).emulator
-    connect = Accounts(folder, python_executable(), settings.environment, spec.aws.region)
     paths = AwsPaths.below(layout.root)
+    region, lab = spec.aws.region, None
+    if spec.target == "rehearsal":
+        from provision.emulator.lab.client import Lab  # noqa: PLC0415
+
+        region = region or _REHEARSAL_REGION
+        lab = Lab(paths.lab, paths.emulator, settings.environment, region)
+    connect = Accounts(paths.emulator, python_executable(), settings.environment, region, lab=lab)
     cache = WheelCache(settings.cache_dir / "wheels", python_executable(), settings.environment)
     host = AwsHost(spec, paths, cache, version)
     return AwsTarget(spec, settings.spec_file, layout, connect, host=host, now=now)

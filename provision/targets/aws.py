@@ -67,13 +67,14 @@ class AwsTarget:
         self._connect = connect
         self._opener = Opener(spec, self._paths, now)
         self._host = host
+        self._rehearses = spec.target == "rehearsal"
         self._now = now
 
     # -- the commands ---------------------------------------------------------------------------
 
     def plan(self, options: UpOptions, progress: Progress) -> PlanWords | None:
         """What `up` would change, in words; `None` where nothing would."""
-        with self._opened(options.emulated, progress) as work:
+        with self._opened(self._is_emulated(options), progress) as work:
             planned = work.plan(
                 progress, fresh=self._is_fresh(), look_around=self._is_suspicious(work)
             )
@@ -88,7 +89,7 @@ class AwsTarget:
         """
         if options.port is not None:
             progress.note("--port has no effect here: the server listens on 443")
-        with self._opened(options.emulated, progress) as work:
+        with self._opened(self._is_emulated(options), progress) as work:
             fresh = self._is_fresh()
             planned = work.plan(
                 progress,
@@ -104,6 +105,10 @@ class AwsTarget:
             self._apply(work, planned, delivery, progress)
             record = self._remember(work, work.outputs())
         return self._started(record, work, planned, delivery, progress)
+
+    def _is_emulated(self, options: UpOptions) -> bool:
+        """A rehearsal never leads to a real account, whatever the credentials are."""
+        return options.emulated or self._rehearses
 
     def _deliver(self, work: AwsWork, planned: Planned) -> Delivery | None:
         """Begin to bring the host what it starts with, where there will be one."""
@@ -278,6 +283,8 @@ class AwsTarget:
         stored = self._stored()
         if stored is not None or self._spec.aws.state != "s3":
             return stored
+        if self._rehearses:
+            return None
         opening = self._opener.look(self._connect.real())
         outputs = self._opener.shared_outputs(opening)
         return None if not outputs else self._record(opening, outputs)
@@ -319,14 +326,20 @@ class AwsTarget:
         ):
             stored = self._require_same_kind(emulated, progress)
             own = emulated or (stored is not None and stored.owns_account)
-            access = self._connect.emulated(start=True) if own else self._connect.real()
+            access = self._begun(progress) if own else self._connect.real()
             opening = self._opener.look(access)
             here = Home(opening.me.account, opening.me.region)
             recorded = None if stored is None else Home(stored.account, stored.region)
-            require_home(self._spec.name, here, recorded=recorded, account=self._spec.aws.account)
+            account = None if own else self._spec.aws.account
+            require_home(self._spec.name, here, recorded=recorded, account=account)
             kind = " (emulated on this machine)" if opening.access.emulated else ""
             progress.note(f"{here}{kind or f' as {opening.me.arn}'}")
             yield self._opener.open(opening, progress)
+
+    def _begun(self, progress: Progress) -> Access | None:
+        """The emulated account, started where there is none, which may take its time."""
+        with progress.step("making the emulated account ready"):
+            return self._connect.emulated(start=True, say=progress.note)
 
     def _require_same_kind(self, emulated: bool, progress: Progress) -> AwsRecord | None:
         stored = self._stored()

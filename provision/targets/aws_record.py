@@ -100,6 +100,11 @@ class AwsPaths:
         return self.root / "admin-password"
 
     @property
+    def lab(self) -> Path:
+        """The folder of a rehearsal's lab."""
+        return self.root / "lab"
+
+    @property
     def lock(self) -> Path:
         """Held by the one command that changes the stack."""
         return self.root / "lock"
@@ -135,7 +140,9 @@ class Connect(Protocol):
     def real(self) -> Access:
         """The account that the user's AWS settings lead to."""
 
-    def emulated(self, *, start: bool) -> Access | None:
+    def emulated(
+        self, *, start: bool, say: Callable[[str], None] = lambda _: None
+    ) -> Access | None:
         """The stack's emulated account; `None` where there is none and `start` is off."""
 
     def end_emulated(self) -> None:

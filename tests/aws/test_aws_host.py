@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -35,6 +37,11 @@ class Heard:
     def __init__(self) -> None:
         self.told: list[str] = []
         self.boards: list[Sequence[str]] = []
+        self.waits = threading.Event()
+
+    def until(self, said: str) -> None:
+        while not any(said in text for text in self.told):
+            time.sleep(0.01)
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -46,6 +53,7 @@ class Heard:
 
     @contextmanager
     def board(self, lines: Callable[[], Sequence[str]]) -> Iterator[Callable[[str], None]]:
+        self.waits.set()
         yield lambda text: (self.boards.append(lines()), self.told.append(text))[0]
 
 
@@ -69,10 +77,12 @@ def test_a_machine_that_is_ready_is_left_alone(stack: Stack) -> None:
 def test_one_failed_run_is_told_and_a_second_one_ends_the_wait(stack: Stack) -> None:
     heard, host = Heard(), stack.host()
 
+    stack.report(first(stack.instance, 1, AT))
+
     def fails_twice() -> None:
+        heard.waits.wait()
         stack.report(broken(stack.instance, 1))
-        while not heard.told:
-            pass
+        heard.until("tries again")
         stack.report(first(stack.instance, 2, AT))
         stack.report(broken(stack.instance, 2))
 
@@ -87,11 +97,12 @@ def test_one_failed_run_is_told_and_a_second_one_ends_the_wait(stack: Stack) -> 
 
 def test_a_failure_that_the_machine_overcomes_is_none(stack: Stack) -> None:
     heard = Heard()
+    stack.report(first(stack.instance, 1, AT))
 
     def recovers() -> None:
+        heard.waits.wait()
         stack.report(broken(stack.instance, 1))
-        while not heard.told:
-            pass
+        heard.until("tries again")
         stack.report(ready(stack.instance, 2))
 
     with beside(recovers):
