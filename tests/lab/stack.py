@@ -69,9 +69,7 @@ class Maker:
         instance = self.machine(name, subnets[0], server, user_data)
         address = ec2.allocate_address(Domain="vpc")
         ec2.associate_address(AllocationId=address["AllocationId"], InstanceId=instance)
-        return Stack(
-            instance, address["PublicIp"], bucket, role, server, name if database else ""
-        )
+        return Stack(instance, address["PublicIp"], bucket, role, server, name if database else "")
 
     def _groups(self, ec2: Any, vpc: str, name: str) -> tuple[str, str]:
         server, behind = (

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from provision.adapters import workspace
 from provision.emulator import client as accounts
 from provision.emulator.lab.client import Lab
 from provision.errors import ProvisionError
@@ -74,8 +75,12 @@ def _up(arguments: argparse.Namespace) -> None:
         arguments.folder / "account", sys.executable, environment, regions=[arguments.region],
         faults=True,
     )  # fmt: skip
-    _lab(arguments).up(lambda line: sys.stderr.write(f"{line}\n") and None)
+    _lab(arguments).up(_say)
     sys.stdout.write("\n".join(account.lines()) + "\n")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _status(arguments: argparse.Namespace) -> None:
@@ -99,6 +104,8 @@ def _do(arguments: argparse.Namespace) -> None:
 def _down(arguments: argparse.Namespace) -> None:
     _lab(arguments).down()
     accounts.stop(arguments.folder / "account")
+    workspace.remove_folder(arguments.folder / "account")
+    workspace.remove_empty_folder(arguments.folder)
 
 
 def _clean(arguments: argparse.Namespace) -> None:

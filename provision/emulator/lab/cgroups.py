@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -22,20 +24,50 @@ class Group:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._memory_bytes = 0
 
-    def make(self, memory_bytes: int | None) -> None:
-        """Make it, with a limit on memory where one is given."""
+    def make(self, memory_bytes: int) -> None:
+        """Make it, with this limit on its memory."""
         for folder in self._folders():
             folder.mkdir(exist_ok=True)
-        if memory_bytes is not None:
-            self._limit(memory_bytes)
-
-    def _limit(self, memory_bytes: int) -> None:
-        for place, name in ((_ROOT / "memory", "memory.limit_in_bytes"), (_ROOT, "memory.max")):
-            limit = place / self._name / name
-            if limit.exists():
+        self._memory_bytes = memory_bytes
+        for limit in (self._file("memory.limit_in_bytes"), self._file("memory.max")):
+            if limit is not None:
                 limit.write_text(str(memory_bytes), encoding="ascii")
-                return
+
+    def _file(self, name: str) -> Path | None:
+        """A file of the memory controller, whose place depends on the host's hierarchies."""
+        places = (_ROOT / "memory" / self._name / name, _ROOT / self._name / name)
+        return next((path for path in places if path.exists()), None)
+
+    def meminfo(self) -> str:
+        """What /proc/meminfo would say in a machine with this memory and no more (proc(5))."""
+        used = self._number("memory.usage_in_bytes") or self._number("memory.current")
+        cached = self._cached()
+        free = max(0, self._memory_bytes - used)
+        values = {
+            "MemTotal": self._memory_bytes,
+            "MemFree": free,
+            "MemAvailable": min(self._memory_bytes, free + cached),
+            "Buffers": 0,
+            "Cached": cached,
+            "SwapTotal": 0,
+            "SwapFree": 0,
+        }
+        return "".join(
+            f"{name + ':':<15} {value // 1024:>8} kB\n" for name, value in values.items()
+        )
+
+    def _number(self, name: str) -> int:
+        found = self._file(name)
+        return int(found.read_text(encoding="ascii")) if found else 0
+
+    def _cached(self) -> int:
+        """Pages of files that the kernel gives up first."""
+        found = self._file("memory.stat")
+        lines = found.read_text(encoding="ascii").splitlines() if found else []
+        numbers = dict(line.split() for line in lines)
+        return int(numbers.get("total_inactive_file", numbers.get("inactive_file", 0)))
 
     def joined(self, words: list[str]) -> list[str]:
         """The command that runs another one in the group."""
@@ -45,8 +77,17 @@ class Group:
         )
         return ["/bin/sh", "-c", script, "sh", str(len(places)), *places, *words]
 
+    def end(self) -> None:
+        """Kill whatever is still in it."""
+        for folder in self._folders():
+            for listed in [folder / "cgroup.procs", *folder.rglob("cgroup.procs")]:
+                for number in listed.read_text(encoding="ascii").split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(number), signal.SIGKILL)
+
     def remove(self) -> None:
-        """Take it away, once all its processes have ended."""
+        """Take it away, with all its processes."""
+        self.end()
         for folder in self._folders():
             _remove(folder)
 

@@ -51,7 +51,16 @@ def _make(cache: Path, image: Path) -> None:
     try:
         run(_mmdebstrap(tree, cache), doing="make a Debian tree by mmdebstrap")
         half.unlink(missing_ok=True)
-        pack = ["mksquashfs", tree, half, "-comp", "zstd", "-Xcompression-level", "3", "-quiet"]
+        pack: list[str | Path] = [
+            "mksquashfs",
+            tree,
+            half,
+            "-comp",
+            "zstd",
+            "-Xcompression-level",
+            "3",
+            "-quiet",
+        ]
         run([*pack, "-no-progress"], doing="pack the Debian tree")
         half.rename(image)
     finally:

@@ -22,6 +22,7 @@ _REBOOT = 133  # systemd-nspawn's exit status when its machine wants to boot aga
 _BOOT_SECONDS = 60.0
 _STOP_SECONDS = 90.0
 _POLL_SECONDS = 0.05
+_MEMINFO = "/etc/rehearsal/meminfo"
 _ENVIRONMENT = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
     "LANG=C.UTF-8", "TERM=dumb",
@@ -67,12 +68,13 @@ class Machine:
         """Whether it is up, or on its way."""
         return self._thread is not None and self._thread.is_alive()
 
-    def boot(self, *, disk_bytes: int | None = None, memory_bytes: int | None = None) -> None:
-        """Start it; its disk is the one of its last boot, or a new one."""
+    def boot(self, memory_bytes: int, *, disk_bytes: int | None = None) -> None:
+        """Start it with so much memory; its disk is the one of its last boot, or a new one."""
         if not namespaces.exists(self.instance.id):
             network.plug(self.instance.id, self.instance.mac)
         self._mount(disk_bytes)
         self._group.make(memory_bytes)
+        self.show_memory()
         self._ending.clear()
         self.told_to_stop = False
         self._thread = threading.Thread(target=self._live, daemon=True)
@@ -80,14 +82,15 @@ class Machine:
 
     def _mount(self, disk_bytes: int | None) -> None:
         disk = self._folder / "disk"
-        for part in (self.root, disk):
-            part.mkdir(parents=True, exist_ok=True)
+        for folder in (self.root, disk):
+            folder.mkdir(parents=True, exist_ok=True)
         if disk_bytes is not None:
             run(["mount", "-t", "tmpfs", "-o", f"size={disk_bytes},mode=0755", "disk", disk])
         for part in ("upper", "work"):
             (disk / part).mkdir(exist_ok=True)
         layers = f"lowerdir={self._image},upperdir={disk / 'upper'},workdir={disk / 'work'}"
         run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root])
+        write(self.root / _MEMINFO.lstrip("/"), "", 0o644)
         write(self.root / "etc/rehearsal/dmi.json", json.dumps(_firmware(self.instance)), 0o644)
 
     def _live(self) -> None:
@@ -98,9 +101,21 @@ class Machine:
                 self._process = subprocess.Popen(
                     self._words(), stdin=subprocess.DEVNULL, stdout=console, stderr=console
                 )
+            self._hide_this_machine()
             if self._process.wait() != _REBOOT:
                 break
         self._unmount()
+
+    def _hide_this_machine(self) -> None:
+        """Over the kernel's own file, which knows of no limit; nspawn cannot do it at its start."""
+        with contextlib.suppress(ProvisionError):
+            into = ["nsenter", "-t", str(self.leader()), "--mount", "--"]
+            run([*into, "mount", "--bind", _MEMINFO, "/proc/meminfo"])
+
+    def show_memory(self) -> None:
+        """What the machine reads as its memory: its own, not that of the machine around it."""
+        # In place: the machine has this very file mounted.
+        (self._folder / "meminfo").write_text(self._group.meminfo(), encoding="ascii")
 
     def _words(self) -> list[str]:
         nspawn = located([
@@ -108,12 +123,14 @@ class Machine:
             f"--directory={self.root}", f"--machine={self.instance.id}",
             "--capability=CAP_NET_ADMIN", "--resolv-conf=off", "--timezone=off",
             "--link-journal=no", "--console=pipe",
+            f"--bind-ro={self._folder / 'meminfo'}:{_MEMINFO}",
         ])  # fmt: skip
         return self._group.joined(located(namespaces.within(self.instance.id, nspawn)))
 
     def _unmount(self) -> None:
-        run(["umount", "--lazy", self.root])
+        # A machine that was killed while nspawn was still making it is nobody's child.
         self._group.remove()
+        run(["umount", "--lazy", self.root])
 
     def leader(self) -> int:
         """The process that is its first one; raises `ProvisionError` when it does not boot."""

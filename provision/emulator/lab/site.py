@@ -179,7 +179,8 @@ class Site:
                 self._stopped_itself(machine)
                 return
             _LOG.info("%s boots", machine.instance.id)
-            machine.boot(disk_bytes=self.disk_bytes, memory_bytes=self.memory_bytes)
+            memory = self.memory_bytes or self.account.memory_of(machine.instance.type)
+            machine.boot(memory, disk_bytes=self.disk_bytes)
         elif state in ("stopped", "stopping") and machine.runs:
             _LOG.info("%s is stopped", machine.instance.id)
             machine.power_off()
@@ -191,6 +192,12 @@ class Site:
         """A machine that powers itself off is stopped (user guide, "shutdown behavior")."""
         self.account.client("ec2").stop_instances(InstanceIds=[machine.instance.id])
         machine.told_to_stop = True
+
+    def show_memory(self) -> None:
+        """Let each machine read how much of its memory is used."""
+        for machine in list(self.machines.values()):
+            if machine.runs:
+                machine.show_memory()
 
     def lost_machines(self) -> bool:
         """Whether a machine that should run has ended by itself."""

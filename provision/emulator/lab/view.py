@@ -90,6 +90,7 @@ class Account:
         self.endpoint = endpoint
         self.region = region
         self._clients: dict[str, Any] = {}
+        self._memory: dict[str, int] = {}
 
     def client(self, service: str) -> Any:
         """A client of one service."""
@@ -129,6 +130,13 @@ class Account:
     def _databases(self, subnets: Mapping[str, Any]) -> tuple[Database, ...]:
         found = self.client("rds").describe_db_instances()["DBInstances"]
         return tuple(_database(d, subnets) for d in found if d["Engine"] == "postgres")
+
+    def memory_of(self, kind: str) -> int:
+        """The bytes of memory that machines of a type have."""
+        if kind not in self._memory:
+            found = self.client("ec2").describe_instance_types(InstanceTypes=[kind])
+            self._memory[kind] = found["InstanceTypes"][0]["MemoryInfo"]["SizeInMiB"] * 2**20
+        return self._memory[kind]
 
     def user_data(self, instance: str) -> bytes:
         """What the instance was given to run."""

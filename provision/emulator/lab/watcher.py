@@ -49,6 +49,7 @@ class Watcher:
             except Exception:
                 _LOG.exception("the lab could not follow its account")
         self._seen = news["version"]
+        self._site.show_memory()
         self._tell_agents()
         for command in news["commands"]:
             self._take(command)

@@ -68,7 +68,7 @@ def fill(shelf: Path, lock: Path, say: Callable[[str], None]) -> None:
         return
     say("fetching the wheels that a host installs, once for this lock file")
     words = [*_pip(), "download", "--quiet", "--no-deps", "--require-hashes"]
-    where = ["--requirement", lock, "--dest", shelf / "wheels"]
+    where: list[str | Path] = ["--requirement", lock, "--dest", shelf / "wheels"]
     run([*words, "--only-binary=:all:", *_for_debian(), *where], doing="fetch the host's wheels")
     write(mark, "")
 
