@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from provision.host import files
-from provision.host.memory import machine
+from provision.host.machine import machine
 from provision.host.run import Host
 from provision.host.server_file import Server, server_file
 

@@ -118,9 +118,7 @@ def test_renewing_loses_no_connection(machine: Machine, rds: Rds) -> None:
     assert machine.places.passfile.read_text() != before
 
 
-def test_the_admins_rotation_touches_nobody(
-    machine: Machine, rds: Rds, told: Told
-) -> None:
+def test_the_admins_rotation_touches_nobody(machine: Machine, rds: Rds, told: Told) -> None:
     own = program(machine, rds)
     own.make(admin())
     rds.query("ALTER ROLE provision_admin PASSWORD 'rotated-by-rds'")
@@ -130,9 +128,7 @@ def test_the_admins_rotation_touches_nobody(
 
 
 @pytest.mark.parametrize("learned", [True, False])
-def test_a_renewal_that_was_cut_off_is_taken_up(
-    machine: Machine, rds: Rds, learned: bool
-) -> None:
+def test_a_renewal_that_was_cut_off_is_taken_up(machine: Machine, rds: Rds, learned: bool) -> None:
     own = program(machine, rds)
     own.make(admin())
     passfile = machine.places.passfile
@@ -184,9 +180,7 @@ def test_a_host_takes_over_when_the_one_before_it_is_gone(
     engine.dispose()
 
 
-def test_a_rotation_in_the_middle_is_waited_for(
-    machine: Machine, rds: Rds, told: Told
-) -> None:
+def test_a_rotation_in_the_middle_is_waited_for(machine: Machine, rds: Rds, told: Told) -> None:
     """RDS has changed the password, and the secret holds the old one for a moment."""
     rds.query("ALTER ROLE provision_admin PASSWORD 'the-new-one'")
 
@@ -222,9 +216,7 @@ def test_no_password_is_in_an_argument_list(machine: Machine, rds: Rds) -> None:
     assert not any(password in text or ADMIN_PASSWORD in text for text in seen)
 
 
-def test_the_passfile_is_ignored_by_libpq_unless_it_is_private(
-    machine: Machine, rds: Rds
-) -> None:
+def test_the_passfile_is_ignored_by_libpq_unless_it_is_private(machine: Machine, rds: Rds) -> None:
     """Why it belongs to the server's user and not to its group: libpq refuses anything wider."""
     program(machine, rds).make(admin())
     machine.places.passfile.chmod(0o640)

@@ -10,7 +10,7 @@ from typing import Final
 from provision.host import files
 from provision.host.commands import disk_full
 from provision.host.failures import HostError
-from provision.host.memory import machine
+from provision.host.machine import machine
 from provision.host.places import SERVER_USER
 from provision.host.run import Host, Step
 from provision.model.sizing import MIB
