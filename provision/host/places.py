@@ -19,6 +19,11 @@ class Places:
         return self.root / path.lstrip("/")
 
     @property
+    def user(self) -> str:
+        """Who owns the server's files: its user, but nobody else than whoever runs in a folder."""
+        return SERVER_USER if self.root == Path("/") else ""
+
+    @property
     def code(self) -> Path:
         """Root's: bundles, environments, uv."""
         return self.at("/opt/provision")

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from provision.host import files
 from provision.host.failures import HostError
-from provision.host.places import SERVER_USER
 from provision.host.run import Host
 from provision.host.server_file import DATABASE, ROLE, application
 
@@ -86,7 +85,7 @@ class RoleProgram:
 
     def _write(self, path: Any, password: str) -> None:
         line = f"{self._address}:{self._port}:*:{ROLE}:{password}\n"
-        files.write(path, line, 0o600, SERVER_USER, SERVER_USER)
+        files.write(path, line, 0o600, self._host.places.user)
 
     def _ask(self, action: str, **more: Any) -> Answer:
         places = self._host.places

@@ -7,8 +7,7 @@ import secrets
 from pathlib import Path
 
 from provision.host import files
-from provision.host.memory import machine
-from provision.host.places import SERVER_USER
+from provision.host.machine import machine
 from provision.host.run import Host
 from provision.host.server_file import Server, server_file
 
@@ -29,15 +28,17 @@ def write_server_file(host: Host, server: Server, path: Path, report: str = "") 
         content["gateway_passphrase_file"] = None
         if content["auth"]:
             content["auth"]["config_file"] = str(host.places.state / "prepare.auth.ini")
-    return files.write(path, json.dumps(content, indent=1) + "\n", 0o640, "root", SERVER_USER)
+    text = json.dumps(content, indent=1) + "\n"
+    return files.write(path, text, 0o640, group=host.places.user)
 
 
-def write_secret(path: Path, value: str) -> bool:
+def write_secret(host: Host, name: str, value: str) -> bool:
     """Keep a secret where the server's group may read it; returns whether it was different."""
-    return files.write(path, value + "\n", 0o640, "root", SERVER_USER)
+    path = host.places.settings / name
+    return files.write(path, value + "\n", 0o640, group=host.places.user)
 
 
 def write_session_key(host: Host) -> bool:
     """Make the key of browser sessions, which never leaves this machine, once."""
-    path = host.places.settings / "session-key"
-    return write_secret(path, files.read(path).strip() or secrets.token_urlsafe(48))
+    kept = files.read(host.places.settings / "session-key").strip()
+    return write_secret(host, "session-key", kept or secrets.token_urlsafe(48))

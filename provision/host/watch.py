@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from provision.host.failures import HostError
+from provision.host.machine import own_address
 from provision.host.phases.proxy import UNIT
 from provision.host.role_program import RoleProgram, database_of
 from provision.host.run import Host
@@ -50,7 +51,7 @@ def _hours_left(host: Host) -> float | None:
     name = names(host.settings)[0]
     try:
         with (
-            socket.create_connection(("127.0.0.1", 443), timeout=10) as plain,
+            socket.create_connection((own_address(), 443), timeout=10) as plain,
             context.wrap_socket(plain, server_hostname=name) as secure,
         ):
             ends = str((secure.getpeercert() or {})["notAfter"])

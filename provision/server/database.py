@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
@@ -92,7 +92,7 @@ def explained(settings: ServerSettings, url: str) -> Iterator[None]:
 
 
 def _explain(settings: ServerSettings, url: str, error: Exception) -> BootError:
-    place = make_url(url).render_as_string(hide_password=True)
+    place = _shown(make_url(url))
     reason = first_line(error)
     code = code_for(error)
     if code == "database-damaged" and url.startswith("sqlite:"):
@@ -131,7 +131,7 @@ def _wait(engine: Engine) -> None:
 
 
 def _unreachable(engine: Engine, reason: str, *, temporary: bool) -> BootError:
-    place = engine.url.render_as_string(hide_password=True)
+    place = _shown(engine.url)
     return BootError(
         "database-unreachable",
         f"the database {place} cannot be reached: {reason}",
@@ -213,7 +213,12 @@ def _older(engine: Engine, schema: Schema, revision: str | None) -> BootError:
 
 
 def _place(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)
+    return _shown(engine.url)
+
+
+def _shown(url: URL) -> str:
+    """Which database it is, without the many words on how to connect."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _unusable(

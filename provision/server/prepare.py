@@ -36,6 +36,9 @@ def main(arguments: list[str]) -> NoReturn:
 
 def _prepare(settings: ServerSettings, report: BootReport) -> None:
     environment.apply(settings)
+    if settings.auth:
+        # MLflow reads it as soon as anything of its auth application is imported.
+        environment.write_auth_config(settings.auth)
     with report.phase("import"):
         _import()
     from provision.server import database  # noqa: PLC0415
@@ -44,7 +47,6 @@ def _prepare(settings: ServerSettings, report: BootReport) -> None:
         database.prepare(settings)
     report.begin("bytecode")
     if settings.auth:
-        environment.write_auth_config(settings.auth)
         import_module("mlflow.server.auth")
     import_module("boto3")
 

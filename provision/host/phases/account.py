@@ -26,13 +26,12 @@ def run(host: Host, step: Step) -> None:
     if write_session_key(host):
         step.changed("the key of browser sessions")
     value = _from_secret(host, step) if host.settings.admin_secret else _own(host)
-    passphrase = host.places.settings / "gateway-passphrase"
-    if write_secret(passphrase, value["gateway_passphrase"]):
+    if write_secret(host, "gateway-passphrase", value["gateway_passphrase"]):
         step.changed("the passphrase of stored API keys")
     if host.settings.auth == "none":
         step.detail("accounts are off: whoever reaches the server may do everything")
         return
-    if write_secret(host.places.admin_password, value["password"]):
+    if write_secret(host, host.places.admin_password.name, value["password"]):
         step.changed("the admin's password, from Secrets Manager")
     step.detail(f"the user {ADMIN}; nobody can sign up by himself")
 

@@ -13,7 +13,6 @@ from typing import Final
 from provision.host import files
 from provision.host.aws import DatabaseFacts
 from provision.host.failures import HostError
-from provision.host.places import SERVER_USER
 from provision.host.role_program import Answer, RoleProgram
 from provision.host.run import Host, Step
 from provision.host.server_state import local_server, write_server_file
@@ -211,7 +210,6 @@ def _tables(host: Host, step: Step, facts: DatabaseFacts) -> None:
         host.commands.run(*command, str(places.settings / "prepare.json"), timeout=3600)
     except HostError as error:
         raise _prepare_failed(host, error) from error
-    files.own(places.server, SERVER_USER, SERVER_USER)
     if files.write(places.state / "prepared", before):
         step.changed("MLflow's tables")
 

@@ -96,7 +96,7 @@ def caddyfile(settings: HostSettings) -> str:
     is what `default_sni` is for. Port 80 stays shut: `disable_redirects`. Without the admin
     interface nothing on the machine can talk Caddy into another configuration.
     """
-    ours = [n for n in [*names(settings), *_LOCAL] if n != settings.domain]
+    ours = [n for n in dict.fromkeys([*names(settings), *_LOCAL]) if n != settings.domain]
     sites = [_site(ours, "\ttls internal\n")]
     if settings.domain:
         sites.append(_site([settings.domain], _ACME))

@@ -8,6 +8,7 @@ from typing import Any, Final
 from provision.host import files
 from provision.host.failures import HostError
 from provision.host.loader import Failed, Options, curl
+from provision.host.machine import own_address
 from provision.host.phases.environment import forget_older
 from provision.host.run import Host, Step
 from provision.host.server_file import ADMIN, names, netloc
@@ -114,7 +115,7 @@ def _get(host: Host, path: str, *, signed_in: bool = False, more: Options | None
     """A request as a client on this machine would send it, to the proxy's own address."""
     options: Options = [
         ("url", address(host) + path),
-        ("connect-to", "::127.0.0.1:443"),
+        ("connect-to", f"::{own_address()}:443"),
         ("noproxy", "*"),
         *(more or []),
     ]

@@ -10,7 +10,7 @@ from typing import Final
 from provision.host import files
 from provision.host.commands import disk_full
 from provision.host.failures import HostError
-from provision.host.memory import machine
+from provision.host.machine import machine
 from provision.host.places import SERVER_USER
 from provision.host.run import Host, Step
 from provision.model.sizing import MIB
@@ -58,10 +58,10 @@ def _folders(host: Host, step: Step) -> None:
     places = host.places
     made = [
         files.folder(places.code),
-        files.folder(places.settings, 0o750, "root", SERVER_USER),
+        files.folder(places.settings, 0o750, group=places.user),
         files.folder(places.state),
-        files.folder(places.server, 0o700, SERVER_USER, SERVER_USER),
-        files.folder(places.server / "tmp", 0o700, SERVER_USER, SERVER_USER),
+        files.folder(places.server, 0o700, places.user),
+        files.folder(places.server / "tmp", 0o700, places.user),
     ]
     if any(made):
         step.changed("folders")
