@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision.adapters import packages, processes, specfile, workspace
 from provision.adapters.local_store import LocalFiles
@@ -20,7 +20,7 @@ from provision.app import unlock as unlocking
 from provision.app.check_local import check_local
 from provision.app.specs import ValidationResult, default_spec, validate
 from provision.emulator.client import Emulated, require_moto
-from provision.errors import MissingError, ProvisionError, RefusedError
+from provision.errors import MissingError, ProvisionError, RefusedError, UsageError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
@@ -35,7 +35,13 @@ from provision.targets.local_settings import Host
 from provision.targets.record import ANY_ADDRESS
 from provision.targets.serverless import ServerlessTarget
 
+if TYPE_CHECKING:
+    from provision.accounts import Accounts
+    from provision.emulator.lab.client import Lab
+    from provision.model.timeline import Timeline
+
 _REHEARSAL_REGION = "eu-west-1"
+_CLIENTS = "203.0.113.0/24"  # TEST-NET-3, RFC 5737: where a rehearsal's clients come from
 IN_AN_ACCOUNT = ("aws", "rehearsal")
 
 
@@ -192,16 +198,25 @@ def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) ->
     from provision.targets.aws_host import AwsHost  # noqa: PLC0415
 
     paths = AwsPaths.below(layout.root)
-    region, lab = spec.aws.region, None
     if spec.target == "rehearsal":
-        from provision.emulator.lab.client import Lab  # noqa: PLC0415
-
-        region = region or _REHEARSAL_REGION
-        lab = Lab(paths.lab, paths.emulator, settings.environment, region)
-    connect = Accounts(paths.emulator, python_executable(), settings.environment, region, lab=lab)
+        connect, _ = _rehearsal(spec, paths, settings)
+    else:
+        python, region = python_executable(), spec.aws.region
+        connect = Accounts(paths.emulator, python, settings.environment, region)
     cache = WheelCache(settings.cache_dir / "wheels", python_executable(), settings.environment)
     host = AwsHost(spec, paths, cache, version)
     return AwsTarget(spec, settings.spec_file, layout, connect, host=host, now=now)
+
+
+def _rehearsal(spec: Spec, paths: AwsPaths, settings: Settings) -> tuple[Accounts, Lab]:
+    """The lab of a stack, and the way to the emulated account in it."""
+    from provision.accounts import Accounts  # noqa: PLC0415
+    from provision.emulator.lab.client import Lab  # noqa: PLC0415
+
+    region = spec.aws.region or _REHEARSAL_REGION
+    lab = Lab(paths.lab, paths.emulator, settings.environment, region)
+    python = python_executable()
+    return Accounts(paths.emulator, python, settings.environment, region, lab=lab), lab
 
 
 def _require_no_account(layout: Layout) -> None:
@@ -214,6 +229,34 @@ def _require_no_account(layout: Layout) -> None:
             next_step="set target: aws and provision down --delete-data first, or give the stack "
             "on this machine another name",
         )
+
+
+def rehearse(settings: Settings, progress: Progress) -> Timeline:
+    """Live through the whole life of the spec's stack in a lab of its own, and end it.
+
+    The spec may say `target: aws`: nothing real is touched. Where it lets no network in, the lab's
+    clients are let in. Raises `UsageError` for another target.
+    """
+    from provision.app.rehearse import rehearse as live  # noqa: PLC0415
+    from provision.rehearsing import LabStage  # noqa: PLC0415
+
+    spec = _rehearsed(read_spec(settings))
+    own = settings._replace(state_dir=settings.state_dir / "rehearse")
+    layout = Layout.below(own.state_dir, spec.name)
+    connect, lab = _rehearsal(spec, AwsPaths.below(layout.root), own)
+    stack = OpenedStack(spec, _target(spec, layout, own), layout, own)
+    stage = LabStage(stack, lab, lambda: connect.emulated(start=False), progress)
+    return live(spec.name, stage, progress, time.monotonic)
+
+
+def _rehearsed(spec: Spec) -> Spec:
+    if spec.target not in IN_AN_ACCOUNT:
+        raise UsageError(
+            f"a rehearsal is for target: aws, and {spec.name} has target: {spec.target}",
+            next_step="set target: aws (or rehearsal) in the spec: nothing real is touched",
+        )
+    aws = spec.aws.model_copy(update={"ingress": spec.aws.ingress or (_CLIENTS,), "state": "local"})
+    return spec.model_copy(update={"target": "rehearsal", "aws": aws})
 
 
 def validate_spec(settings: Settings) -> ValidationResult:

@@ -18,7 +18,10 @@ ARROWS = {
     "model": {"model", "errors"},
     "app": {"app", "model", "targets.base", "errors", "_version", "adapters.packages"},
     "adapters": {"model", "errors", "_version"},
-    "targets": {"targets", "adapters", "model", "errors", "server.settings", "server.locations"},
+    "targets": {
+        "targets", "adapters", "model", "errors", "server.settings", "server.locations",
+        "host.settings", "host.user_data",
+    },
     "server": {"server", "errors", "_version"},
     "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
@@ -52,6 +55,8 @@ DOORS = {
     "subprocess": {
         "adapters/processes.py",
         "adapters/postgres.py",
+        "adapters/session_manager.py",
+        "adapters/wheels.py",
         "adapters/terraform/program.py",
         "adapters/terraform/running.py",
         "emulator/client.py",

@@ -206,13 +206,22 @@ def _client_commands(commands: Subparsers, common: _Parser) -> None:
         "--show-password", action="store_true",
         help="write the password itself into dotenv and json",
     )  # fmt: skip
-    open_ = add("open", _lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
-    open_.add_argument("--print", action="store_true", help="print the address only")
+    open_ = _open_command(add)
     for command in (check, env, open_):
         command.add_argument(
             "--tunnel", nargs="?", type=_port, const=_TUNNEL_PORT, metavar="N",
             help=f"at the end of a tunnel to this machine's port N ({_TUNNEL_PORT})",
         )  # fmt: skip
+    _logs_command(add)
+
+
+def _open_command(add: _Adder) -> _Parser:
+    open_ = add("open", _lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
+    open_.add_argument("--print", action="store_true", help="print the address only")
+    return open_
+
+
+def _logs_command(add: _Adder) -> None:
     logs = add(
         "logs", _lazy("client", "logs"), "show the logs of the server and its database",
         "provision logs", "provision logs database --lines 200", "provision logs --follow",
@@ -262,6 +271,12 @@ def _other_commands(commands: Subparsers, common: _Parser) -> None:
         help="the region that the printed lines name (eu-west-1); more than once for more",
     )  # fmt: skip
     emulate.add_argument("--faults", action="store_true", help="let it be made to fail")
+    rehearse = add(
+        "rehearse", _lazy("rehearse", "rehearse"),
+        "live through a stack's whole life in a rehearsal, and report on it",
+        "provision rehearse", "provision rehearse --picture rehearsal.svg --json",
+    )  # fmt: skip
+    rehearse.add_argument("--picture", metavar="FILE", help="also draw the time line (SVG)")
     add("version", _lazy("other", "version"), "print the version", "provision version --json")
     completion = add(
         "completion", _lazy("other", "completion"), "print a completion script for your shell",

@@ -142,6 +142,7 @@ class AwsTarget:
     ) -> Started:
         """Wait for the host, fetch what clients need, and see that it answers from here."""
         outputs = Outputs.from_json(record.outputs)
+        changed: tuple[str, ...] = ()
         if delivery is None:
             notes, serving = [_NOBODY_BOOTS], False
         else:
@@ -158,7 +159,8 @@ class AwsTarget:
             )
         if serving:
             self._host.require_reached(endpoint, progress)
-        return Started(endpoint, changed=not planned.nothing, notes=notes, serving=serving)
+        anew = not planned.nothing or bool(changed)
+        return Started(endpoint, changed=anew, notes=notes, serving=serving)
 
     def down(self, options: DownOptions, progress: Progress) -> Stopped:
         """Destroy everything and prove that nothing is left.
