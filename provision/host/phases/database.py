@@ -216,7 +216,7 @@ def _tables(host: Host, step: Step, facts: DatabaseFacts) -> None:
     except HostError as error:
         raise _prepare_failed(host, error) from error
     files.write(mark, wanted)
-    step.changed("MLflow's tables, as this version wants them")
+    step.changed("MLflow's tables were made or checked")
 
 
 def _prepared(host: Host, facts: DatabaseFacts) -> str:
