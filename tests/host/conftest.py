@@ -1,4 +1,4 @@
-"""A host in a folder: real files, doors that a test can watch, and a Postgres that behaves as RDS."""
+"""A host in a folder: real files, doors that a test can watch, a Postgres that behaves as RDS."""
 
 from __future__ import annotations
 

@@ -201,8 +201,7 @@ def test_no_password_is_in_an_argument_list(machine: Machine, rds: Rds) -> None:
 
     def watch_processes() -> None:
         while not stop.is_set():
-            listing = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True)
-            seen.append(listing.stdout)
+            seen.append(subprocess.check_output(["ps", "axww", "-o", "args"], text=True))
 
     thread = threading.Thread(target=watch_processes, daemon=True)
     thread.start()

@@ -13,6 +13,8 @@ from typing import Final
 from provision.host import files
 from provision.host.aws import DatabaseFacts
 from provision.host.failures import HostError
+from provision.host.phases.bundle import code_folder
+from provision.host.phases.environment import environment_folder
 from provision.host.role_program import Answer, RoleProgram
 from provision.host.run import Host, Step
 from provision.host.server_state import local_server, write_server_file
@@ -200,23 +202,26 @@ def second_host(others: tuple[str, ...]) -> HostError:
 
 
 def _tables(host: Host, step: Step, facts: DatabaseFacts) -> None:
+    """MLflow's tables; the server looks at them again at each start, so once is enough."""
     places = host.places
+    mark, wanted = places.state / "prepared", _prepared(host, facts)
+    if files.read(mark) == wanted:
+        return
     server = local_server(host, facts.address, facts.port)
     write_server_file(host, server, places.settings / "prepare.json", report="prepare.boot.json")
-    before = _prepared(host)
     # As root: the server's user cannot write the bytecode that every start needs.
     command = [str(places.python), "-P", "-m", "provision.server.prepare"]
     try:
         host.commands.run(*command, str(places.settings / "prepare.json"), timeout=3600)
     except HostError as error:
         raise _prepare_failed(host, error) from error
-    if files.write(places.state / "prepared", before):
-        step.changed("MLflow's tables")
+    files.write(mark, wanted)
+    step.changed("MLflow's tables were made or checked")
 
 
-def _prepared(host: Host) -> str:
-    # The version decides which tables there have to be.
-    return f"{host.settings.mlflow_version} in {host.settings.database_identifier}\n"
+def _prepared(host: Host, facts: DatabaseFacts) -> str:
+    """Changes with all that decides which tables there have to be, and which code reads them."""
+    return f"{environment_folder(host)} {code_folder(host)} {facts.address}\n"
 
 
 def _prepare_failed(host: Host, error: HostError) -> HostError:
