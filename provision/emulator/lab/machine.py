@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from provision.emulator.agent import ONLINE
 from provision.emulator.lab import cgroups, namespaces, network
 from provision.emulator.lab.system import located, run, write
 from provision.emulator.lab.view import Instance
@@ -21,6 +22,7 @@ from provision.errors import ProvisionError
 _REBOOT = 133  # systemd-nspawn's exit status when its machine wants to boot again (its manual)
 _BOOT_SECONDS = 60.0
 _STOP_SECONDS = 90.0
+_ASK_SECONDS = 3.0
 _POLL_SECONDS = 0.05
 _MEMINFO = "/etc/rehearsal/meminfo"
 _ENVIRONMENT = (
@@ -67,6 +69,11 @@ class Machine:
     def runs(self) -> bool:
         """Whether it is up, or on its way."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether it runs, and the stand-in for Systems Manager's agent in it."""
+        return self.runs and (self.root / ONLINE).exists()
 
     def boot(self, memory_bytes: int, *, disk_bytes: int | None = None) -> None:
         """Start it with so much memory; its disk is the one of its last boot, or a new one."""
@@ -167,12 +174,18 @@ class Machine:
         if not self.runs:
             return
         if not at_once:
-            with contextlib.suppress(ProvisionError):
-                self.run(["systemctl", "poweroff", "--no-block"])
-            self._wait(_STOP_SECONDS)
+            self._shut_down()
         if self.runs and self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._wait(_STOP_SECONDS)
+
+    def _shut_down(self) -> None:
+        """Ask until it listens: a system that has just begun to boot does not yet."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self.runs and time.monotonic() < deadline:
+            with contextlib.suppress(ProvisionError):
+                self.run(["systemctl", "poweroff", "--no-block"], patience=_ASK_SECONDS)
+            self._wait(_ASK_SECONDS)
 
     def _wait(self, patience: float) -> None:
         if self._thread is not None:
