@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -20,7 +21,7 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.exceptions import SignatureDoesNotMatchError
+from moto.core.exceptions import AccessDeniedError, SignatureDoesNotMatchError
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.rds.responses import RDSResponse
 from moto.s3.exceptions import (
@@ -30,6 +31,7 @@ from moto.s3.exceptions import (
 )
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.secretsmanager.responses import SecretsManagerResponse
+from werkzeug.exceptions import BadRequest
 
 _CLOCK = timedelta(minutes=15)
 _enforced: ContextVar[bool] = ContextVar("enforced", default=False)
@@ -93,7 +95,23 @@ def _check(response: Any, request: type, resource: str) -> None:
             asked.check_signature()
         else:
             asked = _presigned(response, request)
-        asked.check_action_permitted(resource)
+        try:
+            asked.check_action_permitted(resource)
+        except (AccessDeniedError, S3AccessDeniedError) as error:
+            raise _refusal(response, asked, resource, error) from error
+
+
+def _refusal(response: Any, asked: Any, resource: str, error: Exception) -> Exception:
+    """In AWS' own words, which name action and resource, and as the service writes errors."""
+    words = (
+        f"User: {asked._access_key.arn} is not authorized to perform: {asked._action} on resource: "
+        f"{resource} because no identity-based policy allows the {asked._action} action"
+    )
+    if isinstance(error, S3AccessDeniedError):
+        return S3ClientError("AccessDenied", words)
+    if "X-Amz-Target" not in response.headers:
+        return error
+    return BadRequest(json.dumps({"__type": "AccessDeniedException", "Message": words}))
 
 
 def _require_hash(response: Any) -> None:
