@@ -101,7 +101,7 @@ def test_a_machine_lives_as_its_account_says(second: World) -> None:
     until(lambda: machine(second)["runs"], "it is on again")
     assert second.run("test", "-e", "/root/kept").code == 0
 
-    second.run("systemctl", "poweroff")
+    until(lambda: second.run("systemctl", "poweroff").code == 0, "its system listens")
     until(lambda: machine(second)["state"] == "stopped", "the account knows that it is off")
     ec2.terminate_instances(InstanceIds=ids)
     until(lambda: not machine(second), "it is gone")
@@ -146,3 +146,20 @@ def test_a_lab_ends_with_its_account(second: World) -> None:
     os.kill(second.account.pid, signal.SIGKILL)
     until(lambda: record.holder(second.lab.folder) is None, "the lab has ended")
     assert traces(second.lab.folder) == []
+
+
+def test_a_disk_can_be_small_and_a_clock_wrong(second: World) -> None:
+    """Both count from the next boot; what was on the disk before is not there then."""
+    ec2, ids = second.make.client("ec2"), [second.stack.instance]
+    ec2.stop_instances(InstanceIds=ids)
+    until(lambda: not machine(second)["runs"], "it is off")
+    second.lab.limit(disk_bytes=300 * 2**20)
+    second.lab.clock("+2h")
+    ec2.start_instances(InstanceIds=ids)
+    until(lambda: machine(second)["runs"], "it is on again")
+    full = second.run("dd", "if=/dev/zero", "of=/root/large", "bs=1M", "count=400")
+    assert "No space left on device" in full.err
+    second.out("rm", "/root/large")
+    clock = ("systemd-run", "--wait", "--pipe", "--quiet", "date", "+%s")
+    until(lambda: second.run(*clock).code == 0, "its system listens")
+    assert int(second.out(*clock)) - int(second.out("date", "+%s")) > 7000

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.lab.conftest import World, until
 
@@ -121,3 +123,20 @@ def test_parts_of_aws_can_be_cut_off(mended: World) -> None:
     mended.lab.mend()
     mended.lab.slow_metadata(3)
     assert mended.run(*imds).code == 28
+
+
+def test_a_right_can_be_taken_and_given_back(mended: World) -> None:
+    session = mended.make.client("sts").assume_role(
+        RoleArn=f"arn:aws:iam::123456789012:role/{mended.stack.role}", RoleSessionName="i-1"
+    )["Credentials"]
+    s3 = boto3.client(
+        "s3", region_name="eu-west-1", endpoint_url=mended.account.door,
+        aws_access_key_id=session["AccessKeyId"], aws_session_token=session["SessionToken"],
+        aws_secret_access_key=session["SecretAccessKey"],
+    )  # fmt: skip
+    where = {"Bucket": mended.stack.bucket, "Key": "artifacts/denied"}
+    mended.lab.deny("s3:PutObject")
+    with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
+        s3.put_object(**where, Body=b"x")
+    mended.lab.mend()
+    s3.put_object(**where, Body=b"x")
