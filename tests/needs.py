@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from provision.emulator.lab import needs as rehearsal
+from provision.errors import MissingError
+
 # As the product looks for it: Debian keeps PostgreSQL's server programs off the PATH.
 _POSTGRES_FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin")
 _INSTALL = {
@@ -18,6 +21,7 @@ _INSTALL = {
     "postgres": "apt-get install postgresql",
     "git": "apt-get install git",
     "make": "apt-get install make",
+    "rehearsal": "python -m provision.emulator.lab up FOLDER says what is missing",
     "terraform": "download it from HashiCorp's site",
 }
 # No distribution packages it, so a new machine cannot be expected to have it.
@@ -25,11 +29,24 @@ _SKIPPED_EVEN_IN_CI = {"terraform"}
 
 
 def found(program: str) -> bool:
-    """Whether a program is here; `postgres` stands for PostgreSQL's server programs."""
+    """Whether a program is here; `postgres` stands for PostgreSQL's server programs.
+
+    `rehearsal` stands for all that booting a machine takes, privileges included.
+    """
+    if program == "rehearsal":
+        return _can_rehearse()
     if program != "postgres":
         return shutil.which(program) is not None
     folders = (folder for pattern in _POSTGRES_FOLDERS for folder in Path("/").glob(pattern))
     return shutil.which("initdb") is not None or any((f / "initdb").exists() for f in folders)
+
+
+def _can_rehearse() -> bool:
+    try:
+        rehearsal.require()
+    except MissingError:
+        return False
+    return True
 
 
 def insist(program: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -20,6 +21,7 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.exceptions import AccessDeniedError, SignatureDoesNotMatchError
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.rds.responses import RDSResponse
 from moto.s3.exceptions import (
@@ -29,7 +31,9 @@ from moto.s3.exceptions import (
 )
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.secretsmanager.responses import SecretsManagerResponse
+from werkzeug.exceptions import BadRequest
 
+_CLOCK = timedelta(minutes=15)
 _enforced: ContextVar[bool] = ContextVar("enforced", default=False)
 _facts: ContextVar[Mapping[str, str] | None] = ContextVar("facts", default=None)
 
@@ -86,11 +90,28 @@ def _check(response: Any, request: type, resource: str) -> None:
     with _about(response, resource):
         if "Authorization" in response.headers:
             _require_hash(response)
+            _require_clock(response)
             asked = _asked(response, request, response.headers)
             asked.check_signature()
         else:
             asked = _presigned(response, request)
-        asked.check_action_permitted(resource)
+        try:
+            asked.check_action_permitted(resource)
+        except (AccessDeniedError, S3AccessDeniedError) as error:
+            raise _refusal(response, asked, resource, error) from error
+
+
+def _refusal(response: Any, asked: Any, resource: str, error: Exception) -> Exception:
+    """In AWS' own words, which name action and resource, and as the service writes errors."""
+    words = (
+        f"User: {asked._access_key.arn} is not authorized to perform: {asked._action} on resource: "
+        f"{resource} because no identity-based policy allows the {asked._action} action"
+    )
+    if isinstance(error, S3AccessDeniedError):
+        return S3ClientError("AccessDenied", words)
+    if "X-Amz-Target" not in response.headers:
+        return error
+    return BadRequest(json.dumps({"__type": "AccessDeniedException", "Message": words}))
 
 
 def _require_hash(response: Any) -> None:
@@ -99,6 +120,21 @@ def _require_hash(response: Any) -> None:
     if signs_for_s3 and "X-Amz-Content-Sha256" not in response.headers:
         words = "Missing required header for this request: x-amz-content-sha256"
         raise S3ClientError("MissingSecurityHeader", words)
+
+
+def _require_clock(response: Any) -> None:
+    """A signature holds for fifteen minutes (S3's and IAM's guides, on signing requests)."""
+    made = response.headers.get("X-Amz-Date", "")
+    if not made or abs(datetime.now(UTC) - _moment(made)) <= _CLOCK:
+        return
+    if "/s3/aws4_request" in response.headers["Authorization"]:
+        words = "The difference between the request time and the current time is too large."
+        raise S3ClientError("RequestTimeTooSkewed", words)
+    raise SignatureDoesNotMatchError
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def _asked(response: Any, request: Callable[..., Any], headers: Mapping[str, str]) -> Any:
@@ -130,7 +166,7 @@ def _presigned(response: Any, request: Callable[..., Any]) -> Any:
 
 
 def _expired(query: Mapping[str, str]) -> bool:
-    made = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    made = _moment(query["X-Amz-Date"])
     return datetime.now(UTC) > made + timedelta(seconds=int(query["X-Amz-Expires"]))
 
 

@@ -17,6 +17,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from provision.emulator import agent
 from provision.emulator.calls import Answer, Call, Environ
 from provision.emulator.faults import PATH, Fault, Faults
 from provision.emulator.patches import close_gaps
@@ -57,6 +58,10 @@ class Front:
             return _send(_control(self._faults, environ), start)
         if environ["PATH_INFO"] == REHEARSAL_PATH:
             return _send(REHEARSAL.answer(environ), start)
+        return self.serve(environ, start)
+
+    def serve(self, environ: Environ, start: Any) -> Iterable[bytes]:
+        """Answer one request to AWS; its path may be any key of any bucket."""
         call = Call.read(environ)
         try:
             return self._answer(call, environ, start)
@@ -99,12 +104,21 @@ class Door:
         self._front = front
 
     def __call__(self, environ: Environ, start: Any) -> Iterable[bytes]:
-        """Answer one request (PEP 3333); what is said to an account's keeper is not for here."""
-        if environ["PATH_INFO"].startswith(("/provision/", "/moto-api")):
+        """Answer one request (PEP 3333); what only an account's keeper may say is not for here."""
+        if environ["PATH_INFO"].startswith("/moto-api"):
             environ["PATH_INFO"] = "/"
+        if published := agent.PATH.fullmatch(environ["PATH_INFO"]):
+            return _send(_agent(published[1]), start)
         environ["wsgi.url_scheme"] = "https"
         with enforced_here():
-            return self._front(environ, start)
+            return self._front.serve(environ, start)
+
+
+def _agent(architecture: str) -> Answer:
+    """From a bucket of AWS' own, which everybody may read."""
+    body = agent.package(architecture)
+    kind = ("Content-Type", "binary/octet-stream")
+    return Answer("200 OK", [kind, ("Content-Length", str(len(body)))], body)
 
 
 def _control(faults: Faults, environ: Environ) -> Answer:

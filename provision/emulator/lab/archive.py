@@ -18,8 +18,9 @@ from provision.emulator.lab import sources
 from provision.emulator.lab.system import run, write
 from provision.errors import ProvisionError
 
-# What a tracking server installs beyond the image; with all that these recommend.
-PACKAGES = ("caddy", "unattended-upgrades")
+# What a tracking server installs beyond the image, and what a person in a machine looks for, with
+# all that these recommend.
+PACKAGES = ("caddy", "unattended-upgrades", "postgresql-client")
 _HELPER = "/usr/lib/apt/apt-helper"
 _MIRRORS = {"debian.list": sources.SUITES[:2], "debian-security.list": sources.SUITES[2:]}
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"

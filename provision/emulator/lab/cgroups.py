@@ -41,7 +41,10 @@ class Group:
         return next((path for path in places if path.exists()), None)
 
     def meminfo(self) -> str:
-        """What /proc/meminfo would say in a machine with this memory and no more (proc(5))."""
+        """What /proc/meminfo would say in a machine with this memory and no more (proc(5)).
+
+        Always of the same length, so that it can be written over itself.
+        """
         used = self._number("memory.usage_in_bytes") or self._number("memory.current")
         cached = self._cached()
         free = max(0, self._memory_bytes - used)
@@ -55,7 +58,7 @@ class Group:
             "SwapFree": 0,
         }
         return "".join(
-            f"{name + ':':<15} {value // 1024:>8} kB\n" for name, value in values.items()
+            f"{name + ':':<15} {value // 1024:>12} kB\n" for name, value in values.items()
         )
 
     def _number(self, name: str) -> int:

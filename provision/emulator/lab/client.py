@@ -156,12 +156,20 @@ class Lab:
         self.ask("cut", target=target, how=how)
 
     def mend(self) -> None:
-        """Take all faults of the network and of the metadata service back."""
+        """Take all faults of network, rights and metadata service back."""
         self.ask("mend")
 
     def slow_metadata(self, seconds: float) -> None:
         """Let each answer of the metadata service take so long."""
         self.ask("slow_metadata", seconds=seconds)
+
+    def deny(self, action: str) -> None:
+        """Take a right (`s3:PutObject`) from the machines' roles."""
+        self.ask("deny", action=action)
+
+    def clock(self, offset: str) -> None:
+        """Put the clock of machines that boot from now on wrong: `+2h`, `-3d`; empty: right."""
+        self.ask("clock", offset=offset)
 
     def come_from(self, address: str) -> None:
         """Let clients (and this machine) seem to come from an address."""

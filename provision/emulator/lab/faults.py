@@ -16,6 +16,7 @@ from provision.emulator.lab.system import located
 from provision.emulator.lab.watcher import Watcher
 from provision.errors import UsageError
 
+_DENIAL = "rehearsal-denies"
 _NAMESPACES = ("client", "outside", "aws")
 
 
@@ -95,7 +96,8 @@ class Desk:
         self._site.refilter()
 
     def mend(self) -> None:
-        """Take back what `cut`, `slow_metadata`, `come_from` and `client_without_s3` did."""
+        """Take back `cut`, `deny`, `slow_metadata`, `come_from` and `client_without_s3`."""
+        self._allow()
         self._site.cuts.clear()
         self._site.metadata.slow_seconds = 0.0
         self._site.office = ""
@@ -119,6 +121,29 @@ class Desk:
     def limit(self, disk_bytes: int | None, memory_bytes: int | None) -> None:
         """Limits for machines that boot from now on; a limited disk is empty after a stop."""
         self._site.disk_bytes, self._site.memory_bytes = disk_bytes, memory_bytes
+
+    def deny(self, action: str) -> None:
+        """Take a right from the machines' roles, whatever else their policies say."""
+        refusal = {"Effect": "Deny", "Action": action, "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [refusal]})
+        for role in self._roles():
+            self._site.account.client("iam").put_role_policy(
+                RoleName=role, PolicyName=_DENIAL, PolicyDocument=policy
+            )
+
+    def _roles(self) -> set[str]:
+        profiles = {i.profile for i in self._site.view.instances if i.profile}
+        return {self._site.account.role_of(p).rpartition("/")[2] for p in profiles} - {""}
+
+    def _allow(self) -> None:
+        iam = self._site.account.client("iam")
+        for role in self._roles():
+            if _DENIAL in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+                iam.delete_role_policy(RoleName=role, PolicyName=_DENIAL)
+
+    def clock(self, offset: str) -> None:
+        """Let machines that boot from now on be late or early: `+2h`, `-3d`; empty for the time."""
+        self._site.clock = offset
 
     def restart_database(self, identifier: str | None, seconds_down: float) -> None:
         """Restart it as RDS does."""

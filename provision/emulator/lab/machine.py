@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.emulator.lab import cgroups, namespaces, network
+from provision.emulator.agent import ONLINE
+from provision.emulator.lab import cgroups, clocks, namespaces, network
 from provision.emulator.lab.system import located, run, write
 from provision.emulator.lab.view import Instance
 from provision.errors import ProvisionError
@@ -21,6 +23,7 @@ from provision.errors import ProvisionError
 _REBOOT = 133  # systemd-nspawn's exit status when its machine wants to boot again (its manual)
 _BOOT_SECONDS = 60.0
 _STOP_SECONDS = 90.0
+_ASK_SECONDS = 3.0
 _POLL_SECONDS = 0.05
 _MEMINFO = "/etc/rehearsal/meminfo"
 _ENVIRONMENT = (
@@ -68,11 +71,17 @@ class Machine:
         """Whether it is up, or on its way."""
         return self._thread is not None and self._thread.is_alive()
 
-    def boot(self, memory_bytes: int, *, disk_bytes: int | None = None) -> None:
+    @property
+    def has_agent(self) -> bool:
+        """Whether it runs, and the stand-in for Systems Manager's agent in it."""
+        return self.runs and (self.root / ONLINE).exists()
+
+    def boot(self, memory_bytes: int, *, disk_bytes: int | None = None, clock: str = "") -> None:
         """Start it with so much memory; its disk is the one of its last boot, or a new one."""
         if not namespaces.exists(self.instance.id):
             network.plug(self.instance.id, self.instance.mac)
         self._mount(disk_bytes)
+        clocks.put(self.root, clock)
         self._group.make(memory_bytes)
         self.show_memory()
         self._ending.clear()
@@ -114,8 +123,13 @@ class Machine:
 
     def show_memory(self) -> None:
         """What the machine reads as its memory: its own, not that of the machine around it."""
-        # In place: the machine has this very file mounted.
-        (self._folder / "meminfo").write_text(self._group.meminfo(), encoding="ascii")
+        # In place and in one step: the machine has this very file mounted, and reads it any time.
+        path = self._folder / "meminfo"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.pwrite(descriptor, self._group.meminfo().encode(), 0)
+        finally:
+            os.close(descriptor)
 
     def _words(self) -> list[str]:
         nspawn = located([
@@ -135,9 +149,11 @@ class Machine:
     def leader(self) -> int:
         """The process that is its first one; raises `ProvisionError` when it does not boot."""
         deadline = time.monotonic() + _BOOT_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.runs:
             if self._process is not None and (found := _first_process(self._process.pid)):
                 return found
+            if self._process is not None and self._process.poll() is not None:
+                break
             time.sleep(_POLL_SECONDS)
         raise ProvisionError(
             f"{self.instance.id} does not run", next_step=f"read its console: {self.console}"
@@ -167,12 +183,18 @@ class Machine:
         if not self.runs:
             return
         if not at_once:
-            with contextlib.suppress(ProvisionError):
-                self.run(["systemctl", "poweroff", "--no-block"])
-            self._wait(_STOP_SECONDS)
+            self._shut_down()
         if self.runs and self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._wait(_STOP_SECONDS)
+
+    def _shut_down(self) -> None:
+        """Ask until it listens: a system that has just begun to boot does not yet."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self.runs and time.monotonic() < deadline:
+            with contextlib.suppress(ProvisionError):
+                self.run(["systemctl", "poweroff", "--no-block"], patience=_ASK_SECONDS)
+            self._wait(_ASK_SECONDS)
 
     def _wait(self, patience: float) -> None:
         if self._thread is not None:

@@ -59,6 +59,7 @@ class Site:
         self.client_s3 = True
         self.disk_bytes: int | None = None
         self.memory_bytes: int | None = None
+        self.clock = ""
         self.held: set[str] = set()
         self.view = View()
         self.network = Network(plan.lab)
@@ -158,7 +159,8 @@ class Site:
     def _follow_machines(self, here: list[Instance], boots: Mapping[str, int]) -> None:
         for gone in set(self.machines) - {i.id for i in here}:
             _LOG.info("%s is terminated", gone)
-            self.machines.pop(gone).remove()
+            self.machines[gone].remove()
+            del self.machines[gone]
         for instance in here:
             machine = self.machines.get(instance.id)
             if machine is None:
@@ -180,7 +182,7 @@ class Site:
                 return
             _LOG.info("%s boots", machine.instance.id)
             memory = self.memory_bytes or self.account.memory_of(machine.instance.type)
-            machine.boot(memory, disk_bytes=self.disk_bytes)
+            machine.boot(memory, disk_bytes=self.disk_bytes, clock=self.clock)
         elif state in ("stopped", "stopping") and machine.runs:
             _LOG.info("%s is stopped", machine.instance.id)
             machine.power_off()

@@ -71,8 +71,8 @@ class Watcher:
         self._ask("PUT", _PATH, json.dumps(told))
 
     def _tell_agents(self) -> None:
-        """The stand-in for Systems Manager's agent is there while its machine runs."""
-        agents = sorted(name for name, machine in self._site.machines.items() if machine.runs)
+        """The stand-in for Systems Manager's agent is there once a machine has installed it."""
+        agents = sorted(name for name, machine in self._site.machines.items() if machine.has_agent)
         if agents != self._agents:
             self._agents = agents
             self.tell({"agents": agents})
