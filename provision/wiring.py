@@ -1,4 +1,7 @@
-"""The composition root: the only place that builds adapters and targets."""
+"""The composition root: the only place that builds adapters and targets.
+
+A command loads what it works with and no more: what only some need is imported where it is built.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision.adapters import packages, processes, specfile, workspace
-from provision.adapters.local_store import LocalFiles
-from provision.adapters.session_manager import Plugin, find_plugin
-from provision.adapters.tracking import TrackingClient
-from provision.app import check as checks
+from provision.adapters import specfile, workspace
 from provision.app import lifecycle, stacks
-from provision.app import unlock as unlocking
-from provision.app.check_local import check_local
 from provision.app.specs import ValidationResult, default_spec, validate
-from provision.emulator.client import Emulated, require_moto
 from provision.errors import MissingError, ProvisionError, RefusedError, UsageError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
@@ -30,16 +26,16 @@ from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Remote, Target
-from provision.targets.local import LocalTarget
-from provision.targets.local_settings import Host
-from provision.targets.record import ANY_ADDRESS
-from provision.targets.serverless import ServerlessTarget
 
 if TYPE_CHECKING:
     from provision.accounts import Accounts
+    from provision.adapters.session_manager import Plugin
+    from provision.app import unlock as unlocking
+    from provision.emulator.client import Emulated
     from provision.emulator.lab.client import Lab
     from provision.model.timeline import Timeline
 
+# ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
 _CLIENTS = "203.0.113.0/24"  # TEST-NET-3, RFC 5737: where a rehearsal's clients come from
 IN_AN_ACCOUNT = ("aws", "rehearsal")
@@ -63,9 +59,15 @@ class OpenedStack:
         self, endpoint: Endpoint, on_layer: Callable[[Finding], None] = lambda _: None
     ) -> Report:
         """Look at the endpoint as a client does."""
+        from provision.adapters import packages
+        from provision.adapters.local_store import LocalFiles
+        from provision.adapters.tracking import TrackingClient
+        from provision.app.check import check
+        from provision.app.check_local import check_local
+
         if not endpoint.has_server:
             return check_local(endpoint, LocalFiles(), time.perf_counter, on_layer=on_layer)
-        return checks.check(
+        return check(
             endpoint,
             TrackingClient.from_endpoint,
             time.perf_counter,
@@ -107,6 +109,8 @@ class OpenedStack:
 
     def require_plugin(self) -> Plugin:
         """What speaks Session Manager's protocol; raises `MissingError` where it is not here."""
+        from provision.adapters.session_manager import find_plugin
+
         return find_plugin(self.settings.environment)
 
     def through_tunnel(self, port: int) -> Endpoint:
@@ -132,6 +136,8 @@ class OpenedStack:
         self, *, confirm: Callable[[unlocking.Holder], None], progress: Progress
     ) -> unlocking.UnlockResult:
         """Remove the lock of a state whose owner is gone, once `confirm` has returned."""
+        from provision.app import unlock as unlocking
+
         return unlocking.unlock(
             self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
         )
@@ -144,6 +150,8 @@ class OpenedStack:
 
 def require_free(port: int) -> None:
     """Raise `MissingError` where something on this machine listens on the port already."""
+    from provision.adapters import processes
+
     if not processes.can_listen("127.0.0.1", port):
         holder = processes.holder_of("127.0.0.1", port)
         who = f" by {holder.name}" if holder is not None and holder.name else ""
@@ -172,6 +180,8 @@ def read_spec(settings: Settings) -> Spec:
 
 
 def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
+    from provision.adapters import packages
+
     version = packages.installed_version("mlflow") or ""
     if spec.target in IN_AN_ACCOUNT:
         return _aws_target(spec, layout, settings, version)
@@ -183,7 +193,18 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
         )
     _require_no_account(layout)
     if spec.scenario == "none":
+        from provision.targets.serverless import ServerlessTarget
+
         return ServerlessTarget(spec, settings.spec_file, layout, version, now)
+    return _local_target(spec, layout, settings, version)
+
+
+def _local_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
+    from provision.adapters import packages
+    from provision.targets.local import LocalTarget
+    from provision.targets.local_settings import Host
+    from provision.targets.record import ANY_ADDRESS
+
     # Names cost look-ups: only a server that others can reach needs them.
     names = packages.own_names() if spec.access.listen in ANY_ADDRESS else ()
     host = Host(python_executable(), version, settings.inherited, names)
@@ -191,11 +212,10 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
 
 
 def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
-    # boto and the emulation's client: only for those who have an account to work on.
-    from provision.accounts import Accounts  # noqa: PLC0415
-    from provision.adapters.wheels import WheelCache  # noqa: PLC0415
-    from provision.targets.aws import AwsTarget  # noqa: PLC0415
-    from provision.targets.aws_host import AwsHost  # noqa: PLC0415
+    from provision.accounts import Accounts
+    from provision.adapters.wheels import WheelCache
+    from provision.targets.aws import AwsTarget
+    from provision.targets.aws_host import AwsHost
 
     paths = AwsPaths.below(layout.root)
     if spec.target == "rehearsal":
@@ -210,8 +230,8 @@ def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) ->
 
 def _rehearsal(spec: Spec, paths: AwsPaths, settings: Settings) -> tuple[Accounts, Lab]:
     """The lab of a stack, and the way to the emulated account in it."""
-    from provision.accounts import Accounts  # noqa: PLC0415
-    from provision.emulator.lab.client import Lab  # noqa: PLC0415
+    from provision.accounts import Accounts
+    from provision.emulator.lab.client import Lab
 
     region = spec.aws.region or _REHEARSAL_REGION
     lab = Lab(paths.lab, paths.emulator, settings.environment, region)
@@ -237,8 +257,8 @@ def rehearse(settings: Settings, progress: Progress) -> Timeline:
     The spec may say `target: aws`: nothing real is touched. Where it lets no network in, the lab's
     clients are let in. Raises `UsageError` for another target.
     """
-    from provision.app.rehearse import rehearse as live  # noqa: PLC0415
-    from provision.rehearsing import LabStage  # noqa: PLC0415
+    from provision.app.rehearse import rehearse as live
+    from provision.rehearsing import LabStage
 
     spec = _rehearsed(read_spec(settings))
     own = settings._replace(state_dir=settings.state_dir / "rehearse")
@@ -271,6 +291,8 @@ def list_stacks(settings: Settings) -> stacks.StackList:
 
 def is_running(root: Path) -> bool:
     """Whether a stack's supervisor lives, or something of it is in an account."""
+    from provision.adapters import processes
+
     return _in_account(root) is not None or processes.supervisor_of(root) is not None
 
 
@@ -282,8 +304,10 @@ def _in_account(root: Path) -> AwsRecord | None:
 @contextmanager
 def emulated_account(regions: Sequence[str] | None, *, faults: bool) -> Iterator[Emulated]:
     """An emulated AWS account in this process; needs the extra `rehearsal` (`MissingError`)."""
+    from provision.emulator.client import require_moto
+
     require_moto()
-    from provision.emulator import foreground  # noqa: PLC0415 - imports moto
+    from provision.emulator import foreground
 
     with foreground.account(regions or [_REHEARSAL_REGION], faults=faults) as account:
         yield account
@@ -291,13 +315,15 @@ def emulated_account(regions: Sequence[str] | None, *, faults: bool) -> Iterator
 
 def until_told() -> None:
     """Return when this process is told to end."""
-    from provision.emulator import foreground  # noqa: PLC0415 - imports moto
+    from provision.emulator import foreground
 
     foreground.until_told()
 
 
 def ask_server(endpoint: Endpoint) -> dict[str, Any] | None:
     """The server's own view of itself; `None` when it does not answer in time."""
+    from provision.adapters.tracking import TrackingClient
+
     try:
         with TrackingClient.from_endpoint(endpoint) as client:
             return client.server_status()
