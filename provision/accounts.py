@@ -67,8 +67,6 @@ class Accounts:
             backend=_EMULATED_BACKEND,
             own=True,
             boots=boots,
-            # A stand-in in the lab answers for AWS' agent.
-            agents=False,
         )
 
     def end_emulated(self) -> None:

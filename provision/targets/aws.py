@@ -112,10 +112,9 @@ class AwsTarget:
 
     def _deliver(self, work: AwsWork, planned: Planned) -> Delivery | None:
         """Begin to bring the host what it starts with, where there will be one."""
-        access = work.access
-        if not access.boots:
+        if not work.access.boots:
             return None
-        made = self._host.delivery(work.cloud, work.me, planned.plan, agent=access.agents)
+        made = self._host.delivery(work.cloud, work.me, planned.plan)
         made.start()
         return made
 

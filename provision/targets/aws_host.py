@@ -52,8 +52,8 @@ class AwsHost:
 
     # -- what it starts with --------------------------------------------------------------------
 
-    def delivery(self, cloud: Cloud, me: Identity, plan: Plan, *, agent: bool) -> Delivery:
-        """The upload of the bundle, not begun yet; `agent` asks for SSM's agent on the machine."""
+    def delivery(self, cloud: Cloud, me: Identity, plan: Plan) -> Delivery:
+        """The upload of the bundle, not begun yet."""
         arch, packages = host_bundle.architecture(self.spec), self.spec.aws.packages
         names = Names.of(self.spec.name, me.account, me.region)
         fetched = {}
@@ -65,7 +65,7 @@ class AwsHost:
         def send(tell: Callable[[str], None]) -> tuple[str, ...]:
             settings = host_bundle.host_settings(
                 self.spec, names, region=me.region, address=elastic_ip(cloud, names.stack),
-                mlflow_version=self.mlflow_version, agent=agent,
+                mlflow_version=self.mlflow_version,
             )  # fmt: skip
             made = host_bundle.bundle(settings, arch, fetched)
             done: list[str] = []

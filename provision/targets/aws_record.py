@@ -117,7 +117,7 @@ class Access:
     `environment` is for programs that talk to it; `fetching` for the one that must get a provider
     from elsewhere. `override` changes Terraform's provider for an emulated account, and `backend`
     the settings of a shared state there; `own` is an emulated account that is the stack's alone.
-    `boots`: a machine that is made there really boots; `agents`: it can have AWS' own agent.
+    `boots`: a machine that is made there really boots.
     """
 
     environment: Mapping[str, str]
@@ -126,7 +126,6 @@ class Access:
     backend: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
     boots: bool = True
-    agents: bool = True
 
     @property
     def emulated(self) -> bool:

@@ -73,9 +73,7 @@ class AwsRemote:
     def repair(self, progress: Progress) -> Repaired:
         """Upload the bundle again, let the machine do all its work again, and say what changed."""
         opening = self.opening
-        delivery = self.host.delivery(
-            opening.cloud, opening.me, Plan(), agent=opening.access.agents
-        )
+        delivery = self.host.delivery(opening.cloud, opening.me, Plan())
         delivery.start()
         with progress.step("bringing the server's program to the bucket"):
             uploaded = delivery.finish()

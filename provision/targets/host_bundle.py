@@ -85,10 +85,10 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def host_settings(  # noqa: PLR0913 - all are passed by name
-    spec: Spec, names: Names, *, region: str, address: str, mlflow_version: str, agent: bool
+def host_settings(
+    spec: Spec, names: Names, *, region: str, address: str, mlflow_version: str
 ) -> HostSettings:
-    """What the host is told. `address` is the Elastic IP; `agent`: the machine gets SSM's agent."""
+    """What the host is told. `address` is the Elastic IP."""
     access, server = spec.access, spec.server
     return HostSettings(
         name=spec.name,
@@ -102,7 +102,7 @@ def host_settings(  # noqa: PLR0913 - all are passed by name
         auth=access.auth,
         artifacts=spec.artifacts.mode,
         packages=spec.aws.packages,
-        ssm=agent,
+        ssm=True,
         memory=server.memory_bytes,
         workers=None if server.workers == "auto" else server.workers,
         threads=None if server.threads == "auto" else server.threads,

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("aws-host")
 def settings_of(spec: str) -> HostSettings:
     return host_bundle.host_settings(
         parse(spec, "spec", "churn"), NAMES, region="eu-west-1", address="192.0.2.1",
-        mlflow_version="3.17.2", agent=True,
+        mlflow_version="3.17.2",
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_bundled_packages_lie_beside_the_program(stack: Stack) -> None:
 
 
 def deliver(stack: Stack, spec: str = SPEC) -> tuple[str, ...]:
-    delivery = stack.host(spec).delivery(stack.cloud, stack.me, Plan(), agent=True)
+    delivery = stack.host(spec).delivery(stack.cloud, stack.me, Plan())
     delivery.start()
     return delivery.finish()
 
@@ -161,6 +161,5 @@ def test_the_specs_of_the_tests_can_all_be_told() -> None:
         spec = load_spec(ROOT / "tests/unit/specs/ok" / f"{name}.yaml")
         told = host_bundle.host_settings(
             spec, NAMES, region="eu-west-1", address="192.0.2.1", mlflow_version="3.17.2",
-            agent=False,
         )  # fmt: skip
         assert HostSettings.from_json(told.to_json()) == told
