@@ -87,10 +87,12 @@ def on_free_port(reader: Cli, command: str) -> str:
 
 
 ACCOUNT_PAGE = "aws.md"  # its commands need Terraform: tests/terraform runs them
+REHEARSAL_PAGE = "rehearsal.md"  # its commands boot a machine: tests/lab runs them
 CONSOLE_PAGES = [
     page
     for page in PAGES
-    if page.name != ACCOUNT_PAGE and any(b.language == "console" for b in blocks_of(page))
+    if page.name not in (ACCOUNT_PAGE, REHEARSAL_PAGE)
+    and any(b.language == "console" for b in blocks_of(page))
 ]
 
 
