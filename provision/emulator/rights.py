@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import html
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -96,21 +97,30 @@ def _check(response: Any, request: type, resource: str) -> None:
         else:
             asked = _presigned(response, request)
         try:
-            asked.check_action_permitted(resource)
+            for each in _resources(response, asked, resource):
+                asked.check_action_permitted(each)
         except (AccessDeniedError, S3AccessDeniedError) as error:
             raise _refusal(response, asked, resource, error) from error
 
 
-def _refusal(response: Any, asked: Any, resource: str, error: Exception) -> Exception:
+def _resources(response: Any, asked: Any, resource: str) -> list[str]:
+    """One, but for the call that deletes many objects: a right to each of them is asked for."""
+    if asked._action != "s3:DeleteObject" or "/" in resource:
+        return [resource]
+    keys = re.findall(r"<Key>([^<]*)</Key>", response.raw_body.decode())
+    return [f"{resource}/{html.unescape(key)}" for key in keys] or [resource]
+
+
+def _refusal(response: Any, asked: Any, resource: str, error: Any) -> Exception:
     """In AWS' own words, which name action and resource, and as the service writes errors."""
     words = (
         f"User: {asked._access_key.arn} is not authorized to perform: {asked._action} on resource: "
         f"{resource} because no identity-based policy allows the {asked._action} action"
     )
-    if isinstance(error, S3AccessDeniedError):
-        return S3ClientError("AccessDenied", words)
     if "X-Amz-Target" not in response.headers:
-        return error
+        error.message = words
+        found: Exception = error
+        return found
     return BadRequest(json.dumps({"__type": "AccessDeniedException", "Message": words}))
 
 

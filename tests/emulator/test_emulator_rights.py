@@ -85,7 +85,10 @@ def test_objects_are_the_roles_where_its_policy_says(server: Clients) -> None:
     assert s3.get_object(Bucket=BUCKET, Key="artifacts/a")["Body"].read() == b"1"
     assert refused(s3.put_object, Bucket="rights-other", Key="a", Body=b"1") == "AccessDenied"
     assert refused(s3.list_buckets) == "AccessDenied"
-    s3.delete_object(Bucket=BUCKET, Key="artifacts/a")
+    s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "artifacts/a"}]})
+    assert s3.list_objects_v2(Bucket=BUCKET, Prefix="artifacts/a")["KeyCount"] == 0
+    elsewhere = s3.delete_objects(Bucket="rights-other", Delete={"Objects": [{"Key": "a"}]})
+    assert [error["Code"] for error in elsewhere["Errors"]] == ["AccessDenied"]
 
 
 def test_an_explicit_refusal_wins(server: Clients, stack: Maker) -> None:
@@ -157,6 +160,7 @@ def test_a_clock_that_is_off_opens_nothing(
     server: Clients, clock: Callable[[timedelta], None]
 ) -> None:
     s3 = server("s3")
+    s3.put_object(Bucket=BUCKET, Key="artifacts/p q", Body=b"shared")
     clock(timedelta(minutes=10))
     s3.list_objects_v2(Bucket=BUCKET)
     clock(timedelta(minutes=20))

@@ -22,10 +22,10 @@ USER_DATA = """\
 #cloud-config
 locale: C.UTF-8
 write_files:
-  - path: /root/told
+  - path: /srv/told
     content: rehearsed
 runcmd:
-  - [sh, -c, "cloud-init query instance_id >/root/booted"]
+  - [sh, -c, "cloud-init query instance_id >/srv/booted"]
 """
 
 
@@ -80,7 +80,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         stack = make.stack(USER_DATA, database=True)
         lab.look()
         made = World(account, lab, make, stack)
-        until(lambda: made.run("test", "-s", "/root/booted").code == 0, "the user data ran")
+        until(lambda: made.run("test", "-s", "/srv/booted").code == 0, "the user data ran")
         yield made
     finally:
         stop(folder, lab)

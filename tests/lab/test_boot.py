@@ -30,8 +30,8 @@ def metadata(world: World, path: str) -> str:
 
 
 def test_the_user_data_ran_once_the_machine_knew_where_it_is(world: World) -> None:
-    assert world.out("cat", "/root/told") == "rehearsed"
-    assert world.out("cat", "/root/booted") == world.stack.instance
+    assert world.out("cat", "/srv/told") == "rehearsed"
+    assert world.out("cat", "/srv/booted") == world.stack.instance
     status = world.out("cloud-init", "status", "--wait", "--long")
     assert "status: done" in status
     assert "DataSourceEc2Local" in status

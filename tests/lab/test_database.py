@@ -19,7 +19,7 @@ BUNDLE = "https://truststore.pki.rds.amazonaws.com/eu-west-1/eu-west-1-bundle.pe
 def ready(world: World) -> Iterator[World]:
     world.out("apt-get", "-qq", "update")
     world.out("apt-get", "-qq", "--yes", "--no-install-recommends", "install", "postgresql-client")
-    world.out("curl", "-sS", "-f", "-o", "/root/rds.pem", BUNDLE)
+    world.out("curl", "-sS", "-f", "-o", "/srv/rds.pem", BUNDLE)
     until(lambda: bool(world.lab.status()["databases"][NAME]["runs"]), "the database is there")
     yield world
     world.lab.mend()
@@ -42,7 +42,7 @@ def ask(
     """Exit code and words of psql in the machine, as the managed user."""
     secret = managed(world)
     where = f"host={HOST} user={secret['username']} dbname=postgres connect_timeout=3 {options}"
-    verified = "" if "sslmode" in options else "sslmode=verify-full sslrootcert=/root/rds.pem"
+    verified = "" if "sslmode" in options else "sslmode=verify-full sslrootcert=/srv/rds.pem"
     word = f"PGPASSWORD={password or secret['password']}"
     done = world.run("env", word, "psql", "-qAt", "-c", sql, f"{where} {verified}")
     return done.code, (done.out + done.err).strip()

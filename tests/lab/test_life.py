@@ -82,14 +82,14 @@ def command(world: World, *lines: str) -> dict[str, Any]:
 
 def test_a_machine_lives_as_its_account_says(second: World) -> None:
     ec2, ids = second.make.client("ec2"), [second.stack.instance]
-    until(lambda: second.run("test", "-s", "/root/booted").code == 0, "the user data ran")
-    second.out("curl", "-sSf", "-o", "/root/agent.deb", AGENT)
-    second.out("dpkg", "--install", "/root/agent.deb")
+    until(lambda: second.run("test", "-s", "/srv/booted").code == 0, "the user data ran")
+    second.out("curl", "-sSf", "-o", "/srv/agent.deb", AGENT)
+    second.out("dpkg", "--install", "/srv/agent.deb")
     until(lambda: online(second), "the agent tells that it is there")
-    told = command(second, "cat /root/told", "echo no >&2", "exit 3")
+    told = command(second, "cat /srv/told", "echo no >&2", "exit 3")
     assert (told["Status"], told["ResponseCode"]) == ("Failed", 3)
     assert (told["StandardOutputContent"], told["StandardErrorContent"]) == ("rehearsed", "no\n")
-    second.out("touch", "/root/kept")
+    second.out("touch", "/srv/kept")
 
     ec2.reboot_instances(InstanceIds=ids)
     until(lambda: machine(second)["boots"] == 2, "it boots again")
@@ -99,7 +99,7 @@ def test_a_machine_lives_as_its_account_says(second: World) -> None:
         command(second, "true")
     ec2.start_instances(InstanceIds=ids)
     until(lambda: machine(second)["runs"], "it is on again")
-    assert second.run("test", "-e", "/root/kept").code == 0
+    assert second.run("test", "-e", "/srv/kept").code == 0
 
     until(lambda: second.run("systemctl", "poweroff").code == 0, "its system listens")
     until(lambda: machine(second)["state"] == "stopped", "the account knows that it is off")
@@ -157,9 +157,9 @@ def test_a_disk_can_be_small_and_a_clock_wrong(second: World) -> None:
     second.lab.clock("+2h")
     ec2.start_instances(InstanceIds=ids)
     until(lambda: machine(second)["runs"], "it is on again")
-    full = second.run("dd", "if=/dev/zero", "of=/root/large", "bs=1M", "count=400")
+    full = second.run("dd", "if=/dev/zero", "of=/srv/large", "bs=1M", "count=400")
     assert "No space left on device" in full.err
-    second.out("rm", "/root/large")
+    second.out("rm", "/srv/large")
     clock = ("systemd-run", "--wait", "--pipe", "--quiet", "date", "+%s")
     until(lambda: second.run(*clock).code == 0, "its system listens")
     assert int(second.out(*clock)) - int(second.out("date", "+%s")) > 7000

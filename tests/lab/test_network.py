@@ -93,17 +93,17 @@ def test_policies_hold_for_the_machine_and_not_for_its_keeper(world: World) -> N
 token() { curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $1/api/token; }
 at=http://169.254.169.254/latest
 role() { curl -s -H "X-aws-ec2-metadata-token: $(token $at)" $at/meta-data/iam/security-credentials/$1; }
-role "$(role)" >/root/session
-said() { python3 -c "import json; print(json.load(open('/root/session'))['$1'])"; }
+role "$(role)" >/srv/session
+said() { python3 -c "import json; print(json.load(open('/srv/session'))['$1'])"; }
 printf 'user = "%s:%s"\\nheader = "x-amz-security-token: %s"\\n' \
-    "$(said AccessKeyId)" "$(said SecretAccessKey)" "$(said Token)" >/root/signed
+    "$(said AccessKeyId)" "$(said SecretAccessKey)" "$(said Token)" >/srv/signed
 printf 'header = "x-amz-content-sha256: UNSIGNED-PAYLOAD"\\naws-sigv4 = "aws:amz:eu-west-1:s3"\\n' \
-    >>/root/signed
+    >>/srv/signed
 for key in artifacts/mine provision/host/mine; do
-    curl -s -o /dev/null -w '%{http_code} ' -K /root/signed -T /root/told "$1/$key"
+    curl -s -o /dev/null -w '%{http_code} ' -K /srv/signed -T /srv/told "$1/$key"
 done
 curl -s -o /dev/null -w '%{http_code} ' "$1/artifacts/mine"
-curl -s -K /root/signed "$1/provision/host/ours"
+curl -s -K /srv/signed "$1/provision/host/ours"
 """  # noqa: E501
     bucket = f"https://{world.stack.bucket}.s3.eu-west-1.amazonaws.com"
     objects = world.make.client("s3")
