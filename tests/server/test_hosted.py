@@ -92,5 +92,5 @@ def test_an_upgrade_needs_a_dump_unless_somebody_else_keeps_backups(
     if elsewhere:
         assert "the database service's backup of 20" in preparation._back_up(settings, engine)
     else:
-        with pytest.raises(BootError, match="names no pg_dump"):
+        with pytest.raises(BootError, match="name no pg_dump"):
             preparation._back_up(settings, engine)
