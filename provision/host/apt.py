@@ -66,7 +66,7 @@ def _explained(error: HostError) -> HostError:
     return HostError(
         "packages-away",
         f"Debian's package sources cannot be reached: {error.tail[-1].strip()}",
-        next_step="let the machine reach deb.debian.org on port 443; it tries again every minute",
+        next_step="let the machine reach Debian's mirrors on port 443; it tries again every minute",
         command=error.command,
         tail=error.tail,
     )

@@ -70,10 +70,10 @@ def test_a_clock_that_comes_right_is_waited_for(machine: Machine, told: Told) ->
 def test_package_sources_get_https(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# see http://wiki.debian.org\ndeb http://deb.debian.org/debian x main\n")
+    path.write_text("# see http://wiki.debian.org\ndeb http://mirror.example/debian x main\n")
     assert system.encrypted_sources(tmp_path)
     assert path.read_text().splitlines() == [
-        "# see http://wiki.debian.org", "deb https://deb.debian.org/debian x main",
+        "# see http://wiki.debian.org", "deb https://mirror.example/debian x main",
     ]  # fmt: skip
     assert not system.encrypted_sources(tmp_path)
 
@@ -201,7 +201,7 @@ def test_an_install_that_was_cut_off_is_done_again(machine: Machine, told: Told)
 def test_an_index_that_is_away_is_waited_for_and_named(machine: Machine, told: Told) -> None:
     filled(machine)
     python_here(machine)
-    failing = "error: Failed to fetch: `https://pypi.org/simple/mlflow/`\n  dns error"
+    failing = "error: Failed to fetch: `https://index.example/simple/mlflow/`\n  dns error"
     machine.commands.answers[str(machine.places.code / "uv")] = lambda: ""
 
     def fail(*command: str, **options: Any) -> str:
@@ -461,7 +461,7 @@ def test_the_proxy_is_configured_before_it_is_installed(machine: Machine, told: 
 def test_sources_that_are_away_are_waited_for_and_named(machine: Machine, told: Told) -> None:
     machine.commands.fail("dpkg-query", "no packages found")
     machine.commands.fail(
-        "apt-get", "E: Failed to fetch https://deb.debian.org/x Could not connect"
+        "apt-get", "E: Failed to fetch https://mirror.example/x Could not connect"
     )
     with pytest.raises(HostError) as caught:
         proxy.run(machine.host, told)

@@ -114,7 +114,7 @@ def _explained(error: HostError) -> HostError:
         return HostError(
             "packages-away",
             f"the package index cannot be reached: {error.tail[-1].strip()}",
-            next_step="let the machine reach pypi.org and files.pythonhosted.org on port 443, or "
+            next_step="let the machine reach the Python package index on port 443, or "
             "set `packages: bundled` in the spec; it tries again every minute",
             command=error.command,
             tail=error.tail,
