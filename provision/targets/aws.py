@@ -18,7 +18,7 @@ from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
 from provision.model.status import State
-from provision.targets.aws_host import AwsHost
+from provision.targets.aws_host import AwsHost, NotWrittenError
 from provision.targets.aws_lock import AwsLock
 from provision.targets.aws_opening import Opener, Opening, make_folders
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
@@ -215,25 +215,29 @@ class AwsTarget:
         record = self._known()
         if record is None:
             return None
-        if not self._host.has_keys and self._serves_elsewhere(record):
-            self._fetch_keys(record)
+        return self._entered(record)
+
+    def _entered(self, record: AwsRecord) -> Endpoint | None:
+        """The endpoint, with its keys fetched where this machine does not have them yet.
+
+        Somebody else may have brought the server up, or an `up` here was cut off at its end.
+        """
+        if not self._host.has_keys and record.outputs:
+            access = self._access(record)
+            if access is not None and access.boots:
+                make_folders(self._paths)
+                opening = self._opener.look(access)
+                with contextlib.suppress(NotWrittenError):
+                    self._host.fetch_keys(opening.cloud, Outputs.from_json(record.outputs))
         return self._endpoint_of(record)
-
-    def _serves_elsewhere(self, record: AwsRecord) -> bool:
-        """Whether another laptop may have brought the server up, whose keys are not here yet."""
-        return self._spec.aws.state == "s3" and bool(record.outputs) and not record.emulated
-
-    def _fetch_keys(self, record: AwsRecord) -> None:
-        make_folders(self._paths)
-        opening = self._opener.look(self._access(record))
-        with contextlib.suppress(MissingError):
-            self._host.fetch_keys(opening.cloud, Outputs.from_json(record.outputs))
 
     def snapshot(self) -> Snapshot:
         """Machine and database as AWS sees them now."""
         record = self._known()
-        endpoint = None if record is None else self._endpoint_of(record)
         state, detail = self._state(record)
+        runs = record is not None and state is State.RUNNING
+        endpoint = self._entered(record) if record and runs else None
+        endpoint = endpoint or (self._endpoint_of(record) if record else None)
         return Snapshot(
             state=state, detail=detail, endpoint=endpoint, memory=0, processes=0, uptime=0.0,
             data_bytes=0, free_bytes=0, sizing="", place=record.place if record else "",

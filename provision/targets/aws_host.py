@@ -40,6 +40,10 @@ _USER: Final = "admin"
 _PATIENCE: Final = Patience()
 
 
+class NotWrittenError(MissingError):
+    """The machine has not come so far that clients could get in."""
+
+
 @dataclass(frozen=True)
 class AwsHost:
     """One stack's machine. `cache` keeps what comes from the package index."""
@@ -178,7 +182,7 @@ class AwsHost:
     def fetch_keys(self, cloud: Cloud, outputs: Outputs) -> None:
         """Put what clients need into the stack's folder: the authority, and the password.
 
-        Raises `MissingError` while the machine has not written one of them.
+        Raises `NotWrittenError` while the machine has not written one of them.
         """
         authority = read_object(cloud, _bucket(outputs), CA_KEY)
         if authority is None:
@@ -272,8 +276,8 @@ def _no_machine() -> MissingError:
     )
 
 
-def _not_there(what: str) -> MissingError:
-    return MissingError(
+def _not_there(what: str) -> NotWrittenError:
+    return NotWrittenError(
         f"the server has not written {what} yet",
         next_step="provision status shows how far its machine is; provision repair starts it again",
     )
