@@ -29,6 +29,7 @@ from moto.s3 import models as s3
 from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 
 from provision.emulator.budgets import close_gaps_of_budgets
+from provision.emulator.monitoring import close_gaps_of_monitoring
 from provision.emulator.rehearsal import close_gaps_of_rehearsals
 from provision.emulator.rights import close_gaps_of_rights
 
@@ -51,7 +52,8 @@ def close_gaps() -> None:
         _groups_of_the_interface_are_the_machines, _parameters_tell_their_source,
         _databases_are_told_apart, _managed_secrets_are_secret,
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
-        close_gaps_of_budgets, close_gaps_of_rights, close_gaps_of_rehearsals,
+        close_gaps_of_budgets, close_gaps_of_monitoring, close_gaps_of_rights,
+        close_gaps_of_rehearsals,
     ):  # fmt: skip
         close()
 
