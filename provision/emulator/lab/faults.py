@@ -45,6 +45,7 @@ class Desk:
             },
             "cuts": site.cuts,
             "office": site.office,
+            "problem": site.problem,
         }
 
     def look(self) -> None:

@@ -60,6 +60,7 @@ class Site:
         self.disk_bytes: int | None = None
         self.memory_bytes: int | None = None
         self.clock = ""
+        self.problem = ""  # why the lab is not what the account says
         self.held: set[str] = set()
         self.view = View()
         self.network = Network(plan.lab)

@@ -42,17 +42,24 @@ class Watcher:
 
     def _follow(self, news: dict[str, Any]) -> None:
         if news["version"] != self._seen or self._site.lost_machines():
-            try:
-                self._site.look(news["boots"])
-            except ProvisionError as error:
-                _LOG.error("%s; %s", error.message, error.next_step)
-            except Exception:
-                _LOG.exception("the lab could not follow its account")
+            self._site.problem = self._look(news["boots"])
         self._seen = news["version"]
         self._site.show_memory()
         self._tell_agents()
         for command in news["commands"]:
             self._take(command)
+
+    def _look(self, boots: dict[str, int]) -> str:
+        """Follow the account; returns what went wrong, which is tried again at the next change."""
+        try:
+            self._site.look(boots)
+        except ProvisionError as error:
+            _LOG.error("%s; %s", error.message, error.next_step)
+            return f"{error.message}; {error.next_step}"
+        except Exception as error:
+            _LOG.exception("the lab could not follow its account")
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def _news(self) -> dict[str, Any]:
         found = self._ask("GET", f"{_PATH}?after={self._seen}&wait={_GLANCE_SECONDS}")
