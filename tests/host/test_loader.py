@@ -228,6 +228,8 @@ def test_a_refused_bucket_is_reported_with_the_missing_right(
         ((400, b'{"__type":"AccessDeniedException","Message":"User: x is not authorized to '
           b'perform: secretsmanager:GetSecretValue"}'),
          "access-denied", "secretsmanager:GetSecretValue"),
+        ((403, b"<Error><Code>AccessDenied</Code><Message>User: x may\nnot</Message></Error>"),
+         "access-denied", "User: x may not"),
         ((403, b"<Code>RequestTimeTooSkewed</Code>"), "clock-off", "clock is wrong"),
         ((400, b'{"__type":"InvalidSignatureException","message":"Signature expired: 1 is now '
           b'earlier than 2"}'), "clock-off", "clock is wrong"),
