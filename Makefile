@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
+JUDGES := .venv-judges
 
 # Without it, every start of a program compiles what it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: up down check test quick lint bench lock wheel clean help
+.PHONY: up down check test quick lint judges bench lock wheel clean help
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +24,7 @@ check: $(VENV)/.runtime ## try everything that a client does
 	@$(BIN)/provision check
 
 test: $(VENV)/.dev ## lint, types and the whole test suite
+	@$(MAKE) --no-print-directory judges || echo "note: their tests are left out" >&2
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
@@ -32,6 +34,8 @@ quick: $(VENV)/.dev ## the inner loop: lint, types and the tests that start no s
 
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy
+
+judges: $(JUDGES)/.done ## install the programs that judge the Terraform code from outside
 
 bench: $(VENV)/.dev ## measure, side by side; rewrites the tables in bench/results
 	@$(BIN)/python bench/cli.py && $(BIN)/python bench/start.py && $(BIN)/python bench/server.py && $(BIN)/python bench/readme.py
@@ -45,9 +49,11 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	    --no-annotate --no-emit-index-url $$([ $$extra = dev ] && echo "--extra dev -c requirements/runtime.lock") \
 	    pyproject.toml -o requirements/$$extra.lock; done
 	@$(BIN)/python requirements/host_locks.py
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url requirements/judges.in -o requirements/judges.lock
 
 clean: ## remove the environment and what was built (never a stack's data)
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(JUDGES) dist build .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/.uv: requirements/bootstrap.lock
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed"; \
@@ -74,3 +80,10 @@ $(VENV)/.runtime: $(VENV)/.uv requirements/runtime.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.uv requirements/dev.lock pyproject.toml
 	$(call install,dev)
 	@touch $(VENV)/.runtime
+
+# They want other versions of the same libraries than the product does.
+$(JUDGES)/.done: $(VENV)/.uv requirements/judges.lock
+	@$(BIN)/python -m venv --clear $(JUDGES)
+	@$(UV) pip install -q --python $(JUDGES)/bin/python --require-hashes -r requirements/judges.lock \
+	  || $(JUDGES)/bin/pip install -q --require-hashes -r requirements/judges.lock
+	@touch $@

@@ -1,4 +1,7 @@
-"""The composition root: the only place that builds adapters and targets."""
+"""The composition root: the only place that builds adapters and targets.
+
+A command loads what it works with and no more: what only some need is imported where it is built.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from provision.adapters import packages, processes, specfile, workspace
-from provision.adapters.local_store import LocalFiles
-from provision.adapters.tracking import TrackingClient
-from provision.app import check as checks
+from provision.adapters import specfile, workspace
 from provision.app import lifecycle, stacks
-from provision.app import unlock as unlocking
-from provision.app.check_local import check_local
 from provision.app.specs import ValidationResult, default_spec, validate
-from provision.emulator.client import Emulated, require_moto
 from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
@@ -29,11 +26,12 @@ from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Target
-from provision.targets.local import LocalTarget
-from provision.targets.local_settings import Host
-from provision.targets.record import ANY_ADDRESS
-from provision.targets.serverless import ServerlessTarget
 
+if TYPE_CHECKING:
+    from provision.app import unlock as unlocking
+    from provision.emulator.client import Emulated
+
+# ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
 
 
@@ -55,9 +53,15 @@ class OpenedStack:
         self, endpoint: Endpoint, on_layer: Callable[[Finding], None] = lambda _: None
     ) -> Report:
         """Look at the endpoint as a client does."""
+        from provision.adapters import packages
+        from provision.adapters.local_store import LocalFiles
+        from provision.adapters.tracking import TrackingClient
+        from provision.app.check import check
+        from provision.app.check_local import check_local
+
         if not endpoint.has_server:
             return check_local(endpoint, LocalFiles(), time.perf_counter, on_layer=on_layer)
-        return checks.check(
+        return check(
             endpoint,
             TrackingClient.from_endpoint,
             time.perf_counter,
@@ -106,6 +110,8 @@ class OpenedStack:
         self, *, confirm: Callable[[unlocking.Holder], None], progress: Progress
     ) -> unlocking.UnlockResult:
         """Remove the lock of a state whose owner is gone, once `confirm` has returned."""
+        from provision.app import unlock as unlocking
+
         return unlocking.unlock(
             self.target, self.spec.name, confirm=confirm, progress=progress, now=datetime.now(UTC)
         )
@@ -136,6 +142,8 @@ def read_spec(settings: Settings) -> Spec:
 
 
 def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
+    from provision.adapters import packages
+
     version = packages.installed_version("mlflow") or ""
     if spec.target == "aws":
         return _aws_target(spec, layout, settings, version)
@@ -146,7 +154,18 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
         )
     _require_no_account(layout)
     if spec.scenario == "none":
+        from provision.targets.serverless import ServerlessTarget
+
         return ServerlessTarget(spec, settings.spec_file, layout, version, now)
+    return _local_target(spec, layout, settings, version)
+
+
+def _local_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
+    from provision.adapters import packages
+    from provision.targets.local import LocalTarget
+    from provision.targets.local_settings import Host
+    from provision.targets.record import ANY_ADDRESS
+
     # Names cost look-ups: only a server that others can reach needs them.
     names = packages.own_names() if spec.access.listen in ANY_ADDRESS else ()
     host = Host(python_executable(), version, settings.inherited, names)
@@ -154,9 +173,8 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
 
 
 def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
-    # boto and the emulation's client: only for those who have an account to work on.
-    from provision.accounts import Accounts  # noqa: PLC0415
-    from provision.targets.aws import AwsTarget  # noqa: PLC0415
+    from provision.accounts import Accounts
+    from provision.targets.aws import AwsTarget
 
     folder = AwsPaths.below(layout.root).emulator
     connect = Accounts(folder, python_executable(), settings.environment, spec.aws.region)
@@ -187,6 +205,8 @@ def list_stacks(settings: Settings) -> stacks.StackList:
 
 def is_running(root: Path) -> bool:
     """Whether a stack's supervisor lives, or something of it is in an account."""
+    from provision.adapters import processes
+
     return _in_account(root) is not None or processes.supervisor_of(root) is not None
 
 
@@ -198,8 +218,10 @@ def _in_account(root: Path) -> AwsRecord | None:
 @contextmanager
 def emulated_account(regions: Sequence[str] | None, *, faults: bool) -> Iterator[Emulated]:
     """An emulated AWS account in this process; needs the extra `rehearsal` (`MissingError`)."""
+    from provision.emulator.client import require_moto
+
     require_moto()
-    from provision.emulator import foreground  # noqa: PLC0415 - imports moto
+    from provision.emulator import foreground
 
     with foreground.account(regions or [_REHEARSAL_REGION], faults=faults) as account:
         yield account
@@ -207,13 +229,15 @@ def emulated_account(regions: Sequence[str] | None, *, faults: bool) -> Iterator
 
 def until_told() -> None:
     """Return when this process is told to end."""
-    from provision.emulator import foreground  # noqa: PLC0415 - imports moto
+    from provision.emulator import foreground
 
     foreground.until_told()
 
 
 def ask_server(endpoint: Endpoint) -> dict[str, Any] | None:
     """The server's own view of itself; `None` when it does not answer in time."""
+    from provision.adapters.tracking import TrackingClient
+
     try:
         with TrackingClient.from_endpoint(endpoint) as client:
             return client.server_status()

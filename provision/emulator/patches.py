@@ -29,6 +29,7 @@ from moto.s3 import models as s3
 from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 
 from provision.emulator.budgets import close_gaps_of_budgets
+from provision.emulator.monitoring import close_gaps_of_monitoring
 
 DEBIAN = "/aws/service/debian/release/12/latest/amd64"
 _DEBIAN_OWNER = "136693071363"  # https://wiki.debian.org/Cloud/AmazonEC2Image
@@ -49,7 +50,7 @@ def close_gaps() -> None:
         _groups_of_the_interface_are_the_machines, _parameters_tell_their_source,
         _databases_are_told_apart, _managed_secrets_are_secret,
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
-        close_gaps_of_budgets,
+        close_gaps_of_budgets, close_gaps_of_monitoring,
     ):  # fmt: skip
         close()
 

@@ -26,6 +26,7 @@ CONNECTION_MIB = 6
 
 THREADS = 8
 OVERFLOW = 2
+_SQLITE_WORKERS = 2
 _ENGINES = 3  # MLflow opens one pool each for tracking, registry and, with auth on, for users
 _BUDGET_FLOOR_MIB = 512
 _BUDGET_CEILING_MIB = 1024
@@ -129,11 +130,11 @@ def _job_runner(wishes: Wishes, threads: int, budget: int) -> bool:
 
 
 def _workers(engine: Engine, threads: int, jobs: bool, budget: int, cores: int) -> int:
-    # SQLite has one writer at a time: a second process adds memory and waiting, not speed.
-    if engine == "sqlite":
-        return 1
+    # SQLite has one writer at a time: a second worker still gives half as much again
+    # (docs/decisions/0002), further ones would mostly wait.
+    limit = min(cores, _SQLITE_WORKERS) if engine == "sqlite" else cores
     workers = 1
-    while workers < cores and _needed(workers + 1, threads, engine, jobs) <= budget:
+    while workers < limit and _needed(workers + 1, threads, engine, jobs) <= budget:
         workers += 1
     return workers
 

@@ -65,6 +65,17 @@ def test_an_ended_machine_leaves_no_interface(aws: Clients, subnet: str) -> None
     assert ec2.describe_network_interfaces(Filters=wanted)["NetworkInterfaces"] == []
 
 
+def test_detailed_monitoring_can_be_switched(aws: Clients, subnet: str) -> None:
+    ec2 = aws("ec2")
+    started = ec2.run_instances(ImageId=image(aws), MinCount=1, MaxCount=1, SubnetId=subnet)
+    machine = started["Instances"][0]["InstanceId"]
+    for switch, state in (("monitor", "enabled"), ("unmonitor", "disabled")):
+        answer = getattr(ec2, f"{switch}_instances")(InstanceIds=[machine])
+        assert answer["InstanceMonitorings"][0]["Monitoring"]["State"] == state
+        (found,) = ec2.describe_instances(InstanceIds=[machine])["Reservations"][0]["Instances"]
+        assert found["Monitoring"]["State"] == state
+
+
 def test_a_deleted_vpc_leaves_no_access_list(aws: Clients, subnet: str) -> None:
     ec2, vpc = aws("ec2"), vpc_of(aws, subnet)
     wanted = [{"Name": "vpc-id", "Values": [vpc]}]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,8 @@ from provision.server import postgres_dialect, sqlite_sessions
 from tests.server.conftest import Cluster
 
 pytestmark = pytest.mark.slow
+CONTEXT = multiprocessing.get_context("spawn")
+FORKED = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
@@ -79,6 +83,67 @@ def test_another_file_has_another_turn(tmp_path: Path, turns: sqlite_sessions.Tu
     with one.begin() as connection:
         connection.execute(text("INSERT INTO t VALUES (1)"))
         write(other, 1)
+
+
+def write_many(folder: Path, count: int) -> None:
+    sqlite_sessions.Turns().install()
+    url = f"sqlite:///{folder}/t.db"
+    engine = sqlalchemy.create_engine(url, connect_args={"timeout": 0}, pool_size=4)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: write(engine, n), range(count)))
+
+
+def test_workers_wait_for_each_other_too(tmp_path: Path) -> None:
+    engine = table_in(tmp_path)
+    workers = [CONTEXT.Process(target=write_many, args=(tmp_path, 150)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM t")) == 450
+
+
+def test_a_worker_does_not_share_the_turn_of_the_process_it_was_forked_from(
+    tmp_path: Path,
+) -> None:
+    turn = sqlite_sessions.Turn(str(tmp_path / "t.db"))
+    assert turn.take(1)
+    taken = FORKED.Event()
+    child = FORKED.Process(target=take_anew, args=(turn, taken))
+    child.start()
+    assert not taken.wait(0.5)
+    turn.give()
+    assert taken.wait(20)
+    child.join(20)
+
+
+def take_anew(turn: sqlite_sessions.Turn, taken: Any) -> None:
+    turn._threads = threading.Lock()
+    turn.take(1)
+    taken.set()
+
+
+def hold(folder: Path, begun: Any) -> None:
+    turn = sqlite_sessions.Turn(str(folder / "t.db"))
+    turn.take(1)
+    begun.set()
+    time.sleep(600)
+
+
+def test_a_killed_worker_gives_its_turn_back(tmp_path: Path, turns: sqlite_sessions.Turns) -> None:
+    engine = table_in(tmp_path)
+    begun = CONTEXT.Event()
+    worker = CONTEXT.Process(target=hold, args=(tmp_path, begun))
+    worker.start()
+    assert begun.wait(60)
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: (write(engine, 2), done.set()), daemon=True)
+    thread.start()
+    assert not done.wait(0.5)
+    worker.kill()
+    assert done.wait(20)
 
 
 def test_sessions_have_the_settings_that_mlflow_gives_them(tmp_path: Path) -> None:

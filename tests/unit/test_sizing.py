@@ -17,8 +17,9 @@ def of(engine: sizing.Engine = "sqlite", *, memory: int = 24 * GIB, cores: int =
     return size(Wishes(engine), Machine(memory, cores))
 
 
-def test_sqlite_gets_one_worker_however_many_cores_there_are() -> None:
-    assert of("sqlite", cores=64).workers == 1
+def test_sqlite_gets_two_workers_however_many_cores_there_are() -> None:
+    assert of("sqlite", cores=64).workers == 2
+    assert of("sqlite", cores=1).workers == 1
 
 
 def test_postgres_gets_a_worker_per_core_while_memory_lasts() -> None:

@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Final
+from typing import Final
 
 from provision.adapters.terraform import owner
 from provision.errors import MissingError
 
 _TICK_SECONDS = 0.25
 _PIPE_BYTES = 2**20
+_CHUNK_BYTES = 2**16
 _DRAIN_SECONDS = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # When we are killed, Linux asks Terraform to stop (prctl PR_SET_PDEATHSIG). A program of its own
@@ -94,13 +95,14 @@ class _Run:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._process: subprocess.Popen[bytes] | None = None
-        self._lines: queue.SimpleQueue[tuple[bool, bytes | None]] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[tuple[bool, list[bytes] | None]] = queue.SimpleQueue()
         self._out: list[str] = []
         self._err: list[str] = []
         self._signals: list[str] = []
         self._reason: str | None = None
         self._asked_at: float | None = None
         self._asked = 0
+        self._tick_at = 0.0
 
     def to_the_end(self) -> Done:
         with self._signals_mean_stop():
@@ -143,32 +145,31 @@ class _Run:
     # -- listening ------------------------------------------------------------------------------
 
     def _listen(self, out: int, err: int) -> None:
-        readers = [self._reader(os.fdopen(out, "rb"), error=False)]
-        readers += [self._reader(os.fdopen(err, "rb"), error=True)]
+        readers = [self._reader(out, error=False), self._reader(err, error=True)]
         if self._signals:
             self._ask()
         open_streams = len(readers)
         while open_streams and not self._left_behind():
             with contextlib.suppress(queue.Empty):
-                is_error, line = self._lines.get(timeout=_TICK_SECONDS)
-                open_streams -= line is None
-                self._deliver(is_error, line)
+                is_error, lines = self._lines.get(timeout=_TICK_SECONDS)
+                open_streams -= lines is None
+                for line in lines or ():
+                    self._deliver(is_error, line)
             self._tick()
 
-    def _reader(self, stream: IO[bytes], *, error: bool) -> threading.Thread:
+    def _reader(self, stream: int, *, error: bool) -> threading.Thread:
         def read() -> None:
-            with stream:
-                for line in stream:
-                    self._lines.put((error, line))
+            with os.fdopen(stream, "rb", buffering=0):
+                # A debug log has tens of thousands of lines: they are handed on as they come in.
+                for lines in _lines(stream):
+                    self._lines.put((error, lines))
             self._lines.put((error, None))
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
         return thread
 
-    def _deliver(self, is_error: bool, line: bytes | None) -> None:
-        if line is None:
-            return
+    def _deliver(self, is_error: bool, line: bytes) -> None:
         text = line.decode("utf-8", errors="replace").rstrip("\r\n")
         callback = self._task.on_error if is_error else self._task.on_line
         if callback is None:
@@ -185,6 +186,9 @@ class _Run:
         return self._lines.empty() and time.monotonic() > self._asked_at + _DRAIN_SECONDS
 
     def _tick(self) -> None:
+        if time.monotonic() < self._tick_at:
+            return
+        self._tick_at = time.monotonic() + _TICK_SECONDS
         if self._task.on_tick is not None and self._asked == 0:
             self._reason = self._task.on_tick()
             if self._reason:
@@ -243,6 +247,16 @@ class _Run:
                 self._insist()
             else:
                 return
+
+
+def _lines(stream: int) -> Iterator[list[bytes]]:
+    """The lines of a stream, as many at a time as have come in."""
+    rest = b""
+    while chunk := os.read(stream, _CHUNK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield lines
+    if rest:
+        yield [rest]
 
 
 @dataclass

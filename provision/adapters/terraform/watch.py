@@ -47,6 +47,7 @@ _THROTTLED: Final = frozenset(
     }
 )  # fmt: skip
 _LONGEST_ENTRY = 400
+_REQUEST: Final = ": HTTP Re"  # "HTTP Request Sent", "HTTP Response Received"
 _AGAIN: Final = "then run the same command again: what exists is kept and taken up"
 
 
@@ -132,6 +133,7 @@ class Watching:
     _calls: dict[tuple[str, str], _Call] = field(default_factory=dict)
     _entry: list[str] = field(default_factory=list)
     _entry_at: float = 0.0
+    _inside: bool = False
     _progress_at: float = 0.0
     _probe: _Probe | None = None
 
@@ -163,13 +165,15 @@ class Watching:
             return False
         if _ENTRY.match(line):
             self._finish_entry()
-            self._entry, self._entry_at = [line], self.clock()
+            self._inside = True
+            if _REQUEST in line:
+                self._entry, self._entry_at = [line], self.clock()
             return True
-        if self._entry and (not line or line[0].isspace()):
-            if len(self._entry) < _LONGEST_ENTRY:
-                self._entry.append(line)
-            return True
-        return False
+        if not self._inside or (line and not line[0].isspace()):
+            return False
+        if 0 < len(self._entry) < _LONGEST_ENTRY:
+            self._entry.append(line)
+        return True
 
     def verdict(self) -> str | None:
         """The cause to stop for, or `None` as long as all is well."""
@@ -188,7 +192,7 @@ class Watching:
 
     def _finish_entry(self) -> None:
         entry, self._entry = self._entry, []
-        if not entry or ": HTTP Re" not in entry[0]:
+        if not entry:
             return
         text = "\n".join(entry)
         # What a request or an answer holds comes in lines that begin with a bar.
