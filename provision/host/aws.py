@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,7 +138,7 @@ def explained() -> Iterator[None]:
 
 
 def _explained(error: Failed) -> HostError:
-    text = " ".join(error.text.split())[:400]
+    text = told(error.text)
     for words, explain in _EXPLANATIONS:
         if any(word in error.text for word in words):
             return explain(error, text)
@@ -153,6 +154,13 @@ def _explained(error: Failed) -> HostError:
         command=error.action,
         tail=text.splitlines(),
     )
+
+
+def told(text: str) -> str:
+    """AWS's own sentence in an answer of it, JSON or XML."""
+    found = re.search(r'<Message>(.*?)</Message>|"[Mm]essage"\s*:\s*"(.*?)"', text, re.DOTALL)
+    sentence = (found[1] or found[2]) if found else text
+    return " ".join(sentence.split())[:400]
 
 
 def _denied(error: Failed, text: str) -> HostError:

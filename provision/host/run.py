@@ -26,7 +26,8 @@ from provision.model.boot import BootReport, Failure, first, log_key, report_key
 
 _LOG_LINES = 300
 _LOCK_SECONDS = 1800.0
-_REPORT_SECONDS = 5.0
+_REPORT_SECONDS = 30.0
+_WAITING = "waiting: "
 
 
 @dataclass
@@ -150,9 +151,11 @@ class Run:
             return Failure(
                 name, error.code, error.message, error.next_step, error.command, error.tail
             )
-        changed = self.report.phase(name).changed
-        state = "done" if changed else "unchanged"
-        self.update(name, state=state, ended_at=now(), cpu_seconds=_since(began))
+        phase = self.report.phase(name)
+        changed, state = phase.changed, "done" if phase.changed else "unchanged"
+        # What was waited for has come.
+        detail = "" if phase.detail.startswith(_WAITING) else phase.detail
+        self.update(name, state=state, ended_at=now(), cpu_seconds=_since(began), detail=detail)
         self._log.say(f"{name}: {', '.join(changed) or 'unchanged'}")
         return None
 
@@ -217,8 +220,8 @@ class _Step:
             return
         if reason != self._reason:
             self._run.log(f"  waiting: {reason}")
-        self._reason, self._next = reason, time.monotonic() + _REPORT_SECONDS * 6
-        self._run.update(self._name, detail=f"waiting: {reason}")
+        self._reason, self._next = reason, time.monotonic() + _REPORT_SECONDS
+        self._run.update(self._name, detail=f"{_WAITING}{reason}")
 
     def _set(self, **fields: object) -> None:
         phase = replace(self._run.report.phase(self._name), **fields)  # type: ignore[arg-type]

@@ -37,24 +37,24 @@ def renew_password(host: Host) -> str:
 
 def watch(host: Host) -> str:
     """Restart the proxy where its certificate runs out, as it should have renewed it long ago."""
-    left = _hours_left(host)
+    left = _hours_left(host, own_address())
     if left is not None and left > LEAST_HOURS:
         return f"the certificate is valid for {left:.1f} hours"
     host.commands.run("systemctl", "restart", UNIT)
     return "the proxy was restarted, as its certificate had not been renewed"
 
 
-def _hours_left(host: Host) -> float | None:
+def _hours_left(host: Host, address: str, port: int = 443) -> float | None:
     """How long the certificate is still valid; None for one that clients would refuse."""
     trusted = None if host.settings.domain else str(host.places.public_ca)
     context = ssl.create_default_context(cafile=trusted)
     name = names(host.settings)[0]
     try:
         with (
-            socket.create_connection((own_address(), 443), timeout=10) as plain,
+            socket.create_connection((address, port), timeout=10) as plain,
             context.wrap_socket(plain, server_hostname=name) as secure,
         ):
             ends = str((secure.getpeercert() or {})["notAfter"])
-    except (ssl.SSLError, KeyError):
+    except (OSError, KeyError):
         return None
     return (ssl.cert_time_to_seconds(ends) - time.time()) / 3600

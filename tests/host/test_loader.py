@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -20,78 +16,20 @@ from botocore.credentials import Credentials
 from provision.host import loader
 from provision.host.aws import Aws
 from provision.host.failures import HostError
+from tests.host.cloud import KEYS, Cloud, running
 
-KEYS = {"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": 'se/cr"et+key', "Token": "to/ken+=="}
 MANIFEST = "provision/host/manifest.json"
-
-
-class Cloud:
-    """Metadata, S3 and one answer for all else; what was asked is kept with its headers."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
-        self.answer: tuple[int, bytes] = (200, b"{}")
-        self.denied: set[str] = set()
-        self.role = "demo-server"
-
-    def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
-        self.seen.append((method, path, headers, body))
-        if path.startswith("/latest/"):
-            return self._metadata(method, path, headers)
-        if path == "/":
-            return self.answer
-        key = unquote(path).removeprefix("/b-1/")
-        if method in self.denied:
-            return 403, b"<Code>AccessDenied</Code><Message>Access Denied</Message>"
-        if method == "PUT":
-            self.objects[key] = body
-            return 200, b""
-        return (200, self.objects[key]) if key in self.objects else (404, b"NoSuchKey")
-
-    def _metadata(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
-        if path == "/latest/api/token":
-            return 200, b"t0ken"
-        if headers.get("x-aws-ec2-metadata-token") != "t0ken":
-            return 401, b""
-        roles = "/latest/meta-data/iam/security-credentials/"
-        if path == roles:
-            return (200, self.role.encode()) if self.role else (404, b"")
-        if path == roles + self.role:
-            return 200, json.dumps(KEYS).encode()
-        return 200, b"i-0123456789abcdef0"
 
 
 @pytest.fixture
 def cloud() -> Iterator[Cloud]:
-    found = Cloud()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, text = found.reply(self.command, self.path, headers, body)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_PUT = do_POST = any  # noqa: N815
-
-        def log_message(self, *words: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    found.address = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
-    yield found
-    server.shutdown()
-    server.server_close()
+    with running() as found:
+        yield found
 
 
 @pytest.fixture
 def door(cloud: Cloud) -> Aws:
-    address = cloud.address  # type: ignore[attr-defined]
+    address = cloud.address
     stack = {"region": "eu-west-1", "bucket": "b-1", "endpoint": address, "metadata": address}
     return Aws(stack)
 
@@ -228,6 +166,8 @@ def test_a_refused_bucket_is_reported_with_the_missing_right(
         ((400, b'{"__type":"AccessDeniedException","Message":"User: x is not authorized to '
           b'perform: secretsmanager:GetSecretValue"}'),
          "access-denied", "secretsmanager:GetSecretValue"),
+        ((403, b"<Error><Code>AccessDenied</Code><Message>User: x may\nnot</Message></Error>"),
+         "access-denied", "User: x may not"),
         ((403, b"<Code>RequestTimeTooSkewed</Code>"), "clock-off", "clock is wrong"),
         ((400, b'{"__type":"InvalidSignatureException","message":"Signature expired: 1 is now '
           b'earlier than 2"}'), "clock-off", "clock is wrong"),

@@ -73,7 +73,9 @@ def test_it_is_written_while_a_phase_works(machine: Machine) -> None:
         assert seen.phase("database").state == "running"
         assert seen.phase("database").detail == "waiting: RDS calls it creating"
 
-    assert go(machine, ("database", look)).state == "ready"
+    report = go(machine, ("database", look))
+    assert report.state == "ready"
+    assert report.phase("database").detail == "", "it waits no longer"
 
 
 def test_runs_are_counted(machine: Machine) -> None:

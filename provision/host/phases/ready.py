@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from provision.host import files
@@ -15,6 +16,7 @@ from provision.host.server_file import ADMIN, names, netloc
 
 STATUS: Final = "/provision/status"
 _PATIENCE_SECONDS: Final = 120.0
+_DENIED: Final = ("AccessDenied", "Access Denied", "not authorized to perform")
 _TRANSIENT: Final = ("not-ready", "database-unreachable", "artifacts-unreachable")
 
 
@@ -74,13 +76,14 @@ def _document(error: Failed) -> Any:
 
 
 def _unreachable(what: str, problem: str) -> HostError:
-    denied = "AccessDenied" in problem or "Access Denied" in problem
-    if denied:
+    if any(word in problem for word in _DENIED):
+        missing = re.search(r"not authorized to perform:? (\w+:\w+)", problem)
+        action = missing[1] if missing else "s3:ListBucket"
         return HostError(
             "access-denied",
-            f"the server may not use the artifact store: {problem}",
-            next_step="allow s3:ListBucket, s3:GetObject and s3:PutObject in the role's policy; "
-            "`provision up` puts the kit's own policy back",
+            f"the machine's role lacks the right {action}: {problem}",
+            next_step=f"allow {action} in the role's policy, and look for a Deny in the account's "
+            "policies; `provision up` puts the kit's own policy back",
         )
     return HostError(
         f"{what}-unreachable",

@@ -12,6 +12,7 @@ from provision.host.phases.bundle import code_folder
 from provision.host.phases.environment import environment_folder
 from provision.host.places import SERVER_USER, Places
 from provision.host.run import Host, Step
+from provision.host.server_file import PORT
 
 UNIT: Final = "mlflow.service"
 _START_SECONDS: Final = 300.0
@@ -75,6 +76,7 @@ def run(host: Host, step: Step) -> None:
         step.changed("the server was started")
     _wait(host, step)
     files.write(mark, wanted)
+    step.detail(f"{UNIT} answers on port {PORT}, for this machine alone")
 
 
 def unit_text(places: Places, region: str) -> str:
