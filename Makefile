@@ -51,6 +51,7 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	  $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url $$([ $$extra = dev ] && echo "--extra dev -c requirements/runtime.lock") \
 	    pyproject.toml -o requirements/$$extra.lock; done
+	@$(BIN)/python requirements/host_locks.py
 	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url requirements/judges.in -o requirements/judges.lock
 

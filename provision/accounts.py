@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from provision.emulator import client as emulator
+from provision.emulator.lab.client import Lab
 from provision.targets.aws_record import Access
 
 # Terraform's S3 backend asks for buckets by host name, and for more than the emulation knows.
@@ -20,8 +21,15 @@ class Accounts:
     """What `targets.aws_record.Connect` asks for."""
 
     def __init__(
-        self, folder: Path, python: str, environment: Mapping[str, str], region: str | None
+        self,
+        folder: Path,
+        python: str,
+        environment: Mapping[str, str],
+        region: str | None,
+        *,
+        lab: Lab | None = None,
     ) -> None:
+        self._lab = lab
         self._folder = folder
         self._python = python
         self._environment = environment
@@ -36,24 +44,33 @@ class Accounts:
             fetching=emulator.opened(self._environment),
             override=emulator.override(keys=False),
             backend=_EMULATED_BACKEND,
+            boots=False,
         )
 
-    def emulated(self, *, start: bool) -> Access | None:
-        """The stack's emulated account."""
+    def emulated(
+        self, *, start: bool, say: Callable[[str], None] = lambda _: None
+    ) -> Access | None:
+        """The stack's emulated account; with a lab, one in which machines boot."""
         found = emulator.find(self._folder)
         if found is None and start:
             regions = [self._region] if self._region else []
             found = emulator.start(self._folder, self._python, self._environment, regions=regions)
         if found is None:
             return None
+        if self._lab is not None and start:
+            self._lab.up(say)
+        boots = self._lab is not None and self._lab.is_up
         return Access(
             environment=found.over(self._environment),
             fetching=found.over(self._environment, closed=False),
             override=found.override(),
             backend=_EMULATED_BACKEND,
             own=True,
+            boots=boots,
         )
 
     def end_emulated(self) -> None:
         """End it, with all that it holds."""
+        if self._lab is not None:
+            self._lab.down()
         emulator.stop(self._folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def offline_status(settings: Settings) -> StatusResult:
     account = AwsRecord.from_json(_read(AwsPaths.below(root).record))
     local = StackRecord.from_json(_read(root / "stack.json"))
     target = said.get("target") or ("aws" if account else "local")
-    if target == "aws":
-        return _in_account(name, root, account)
+    if target in ("aws", "rehearsal"):
+        return replace(_in_account(name, root, account), target=target)
     return StatusResult(name, target, *_NEW) if local is None else _here(local, root)
 
 

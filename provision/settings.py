@@ -31,6 +31,14 @@ class Settings(NamedTuple):
     environment: Mapping[str, str]
 
     @property
+    def cache_dir(self) -> Path:
+        """What can be fetched again, for all stacks of this user (XDG base directories)."""
+        configured = self.environment.get("XDG_CACHE_HOME", "")
+        if configured.startswith("/"):
+            return Path(configured) / "provision"
+        return Path(self.environment.get("HOME") or Path.home()) / ".cache" / "provision"
+
+    @property
     def inherited(self) -> dict[str, str]:
         """The part of the environment that a server process may see."""
         return {key: self.environment[key] for key in _INHERITED if key in self.environment}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from provision.adapters import specfile, workspace
 from provision.app import lifecycle, stacks
 from provision.app.specs import ValidationResult, default_spec, validate
-from provision.errors import MissingError, ProvisionError, RefusedError
+from provision.errors import MissingError, ProvisionError, RefusedError, UsageError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
@@ -26,15 +26,21 @@ from provision.model.spec import Spec
 from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
-from provision.targets.base import DownOptions, Holding, Progress, Target
+from provision.targets.base import DownOptions, Holding, Progress, Remote, Target
 
 if TYPE_CHECKING:
+    from provision.accounts import Accounts
+    from provision.adapters.session_manager import Plugin
     from provision.app import unlock as unlocking
     from provision.emulator.client import Emulated
+    from provision.emulator.lab.client import Lab
+    from provision.model.timeline import Timeline
     from provision.targets.local import LocalTarget
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
+_CLIENTS = "203.0.113.0/24"  # TEST-NET-3, RFC 5737: where a rehearsal's clients come from
+IN_AN_ACCOUNT = ("aws", "rehearsal")
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,26 @@ class OpenedStack:
                 next_step="provision up (provision list shows the stacks that there are)",
             )
         return endpoint
+
+    def require_remote(self) -> Remote:
+        """Its machine, somewhere else; raises `MissingError` where the server is on this one."""
+        remote = self.target.remote()
+        if remote is None:
+            raise MissingError(
+                f"the server of {self.spec.name} runs on this machine (target: {self.spec.target})",
+                next_step="provision status and provision logs look at it; provision up mends it",
+            )
+        return remote
+
+    def require_plugin(self) -> Plugin:
+        """What speaks Session Manager's protocol; raises `MissingError` where it is not here."""
+        from provision.adapters.session_manager import find_plugin
+
+        return find_plugin(self.settings.environment)
+
+    def through_tunnel(self, port: int) -> Endpoint:
+        """The endpoint at the end of a tunnel to this machine; the server knows its name."""
+        return replace(self.require_endpoint(), uri=f"https://localhost:{port}", aliases=())
 
     def down(
         self,
@@ -155,6 +181,18 @@ class OpenedStack:
         stacks.remember(workspace, self.settings.index_dir, entry)
 
 
+def require_free(port: int) -> None:
+    """Raise `MissingError` where something on this machine listens on the port already."""
+    from provision.adapters import processes
+
+    if not processes.can_listen("127.0.0.1", port):
+        holder = processes.holder_of("127.0.0.1", port)
+        who = f" by {holder.name}" if holder is not None and holder.name else ""
+        raise MissingError(
+            f"port {port} of this machine is taken{who}", next_step="name another with --port N"
+        )
+
+
 def open_stack(settings: Settings) -> OpenedStack:
     """Read the spec (or take the default named after the folder) and build its target."""
     spec = read_spec(settings)
@@ -178,12 +216,13 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
     from provision.adapters import packages
 
     version = packages.installed_version("mlflow") or ""
-    if spec.target == "aws":
+    if spec.target in IN_AN_ACCOUNT:
         return _aws_target(spec, layout, settings, version)
     if spec.target != "local":
         raise MissingError(
             f"this version of provision cannot bring up the target {spec.target} yet",
-            next_step="set target: local (or aws) in the spec; the same file moves up later",
+            next_step="set target: local (or aws, or rehearsal) in the spec; the same file moves "
+            "up later",
         )
     _require_no_account(layout)
     if spec.scenario == "none":
@@ -207,11 +246,30 @@ def _local_target(spec: Spec, layout: Layout, settings: Settings, version: str) 
 
 def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
     from provision.accounts import Accounts
+    from provision.adapters.wheels import WheelCache
     from provision.targets.aws import AwsTarget
+    from provision.targets.aws_host import AwsHost
 
-    folder = AwsPaths.below(layout.root).emulator
-    connect = Accounts(folder, python_executable(), settings.environment, spec.aws.region)
-    return AwsTarget(spec, settings.spec_file, layout, connect, mlflow_version=version, now=now)
+    paths = AwsPaths.below(layout.root)
+    if spec.target == "rehearsal":
+        connect, _ = _rehearsal(spec, paths, settings)
+    else:
+        python, region = python_executable(), spec.aws.region
+        connect = Accounts(paths.emulator, python, settings.environment, region)
+    cache = WheelCache(settings.cache_dir / "wheels", python_executable(), settings.environment)
+    host = AwsHost(spec, paths, cache, version)
+    return AwsTarget(spec, settings.spec_file, layout, connect, host=host, now=now)
+
+
+def _rehearsal(spec: Spec, paths: AwsPaths, settings: Settings) -> tuple[Accounts, Lab]:
+    """The lab of a stack, and the way to the emulated account in it."""
+    from provision.accounts import Accounts
+    from provision.emulator.lab.client import Lab
+
+    region = spec.aws.region or _REHEARSAL_REGION
+    lab = Lab(paths.lab, paths.emulator, settings.environment, region)
+    python = python_executable()
+    return Accounts(paths.emulator, python, settings.environment, region, lab=lab), lab
 
 
 def _require_no_account(layout: Layout) -> None:
@@ -224,6 +282,34 @@ def _require_no_account(layout: Layout) -> None:
             next_step="set target: aws and provision down --delete-data first, or give the stack "
             "on this machine another name",
         )
+
+
+def rehearse(settings: Settings, progress: Progress) -> Timeline:
+    """Live through the whole life of the spec's stack in a lab of its own, and end it.
+
+    The spec may say `target: aws`: nothing real is touched. Where it lets no network in, the lab's
+    clients are let in. Raises `UsageError` for another target.
+    """
+    from provision.app.rehearse import rehearse as live
+    from provision.rehearsing import LabStage
+
+    spec = _rehearsed(read_spec(settings))
+    own = settings._replace(state_dir=settings.state_dir / "rehearse")
+    layout = Layout.below(own.state_dir, spec.name)
+    connect, lab = _rehearsal(spec, AwsPaths.below(layout.root), own)
+    stack = OpenedStack(spec, _target(spec, layout, own), layout, own)
+    stage = LabStage(stack, lab, lambda: connect.emulated(start=False), progress)
+    return live(spec.name, stage, progress, time.monotonic)
+
+
+def _rehearsed(spec: Spec) -> Spec:
+    if spec.target not in IN_AN_ACCOUNT:
+        raise UsageError(
+            f"a rehearsal is for target: aws, and {spec.name} has target: {spec.target}",
+            next_step="set target: aws (or rehearsal) in the spec: nothing real is touched",
+        )
+    aws = spec.aws.model_copy(update={"ingress": spec.aws.ingress or (_CLIENTS,), "state": "local"})
+    return spec.model_copy(update={"target": "rehearsal", "aws": aws})
 
 
 def validate_spec(settings: Settings) -> ValidationResult:

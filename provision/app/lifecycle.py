@@ -136,7 +136,7 @@ def status(
 
 def _detail(seen: Snapshot, server: dict[str, Any] | None) -> str:
     if _answers(seen) and server is None:
-        return "it does not answer: provision check names the cause"
+        return seen.unanswered
     return seen.detail
 
 

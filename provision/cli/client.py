@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provision.adapters import workspace
 from provision.app.env import env as render_env
-from provision.cli import texts
+from provision.cli import remote_logs, texts
 from provision.cli.context import open_stack
 from provision.errors import MissingError, UsageError
 from provision.model.endpoint import Endpoint
@@ -26,7 +26,7 @@ def check(arguments: Namespace, ui: Ui) -> int:
         if not ui.as_json:
             ui.line(texts.check_line(finding, ui.paint))
 
-    report = stack.check(stack.require_endpoint(), show)
+    report = stack.check(_endpoint(stack, arguments), show)
     document = {"passed": report.passed, "uri": report.uri, "findings": report.findings}
     ui.result("check", document, texts.check_summary(report, ui.paint))
     return 0 if report.passed else 6
@@ -36,9 +36,16 @@ def env(arguments: Namespace, ui: Ui) -> int:
     """Print what points a client at the server, in the user's own style."""
     stack = open_stack(arguments)
     style = arguments.format or ("json" if arguments.json else stack.shell)
-    endpoint = stack.require_endpoint()
+    endpoint = _endpoint(stack, arguments)
     ui.line(render_env(endpoint, style, _password(endpoint, arguments.show_password)).rstrip("\n"))
     return 0
+
+
+def _endpoint(stack: OpenedStack, arguments: Namespace) -> Endpoint:
+    """The stack's endpoint, or the one at the end of a tunnel (`--tunnel`)."""
+    if arguments.tunnel is None:
+        return stack.require_endpoint()
+    return stack.through_tunnel(arguments.tunnel)
 
 
 def _password(endpoint: Endpoint, wanted: bool) -> Secret | None:
@@ -49,20 +56,39 @@ def _password(endpoint: Endpoint, wanted: bool) -> Secret | None:
 
 def open_ui_page(arguments: Namespace, ui: Ui) -> int:
     """Open MLflow's UI in the browser, or say where it is."""
-    endpoint = open_stack(arguments).require_endpoint()
+    endpoint = _endpoint(open_stack(arguments), arguments)
     if not endpoint.has_server:
         raise MissingError(
             "there is no server on this rung, and so no UI",
             next_step="set scenario: server in provision.yaml, then provision up; the runs stay",
         )
+    _explain_authority(endpoint, ui)
     opened = not arguments.print and not arguments.json and webbrowser.open(endpoint.uri)
     ui.result("open", {"uri": endpoint.uri, "opened": opened}, endpoint.uri)
     return 0
 
 
+def _explain_authority(endpoint: Endpoint, ui: Ui) -> None:
+    """A browser warns of an authority that it has never heard of: say which one is right."""
+    if endpoint.ca_file is not None:
+        ui.note(
+            "your browser will warn of an unknown authority: it is the server's own. To be sure "
+            f"of it, import {endpoint.ca_file} into the browser (Settings, Certificates, "
+            "Authorities) instead of clicking the warning away"
+        )
+        if endpoint.credentials is not None:
+            ui.note(
+                f"log in as {endpoint.credentials.username}, with the password in "
+                f"{endpoint.credentials.password_file}"
+            )
+
+
 def logs(arguments: Namespace, ui: Ui) -> int:
     """Show the last lines of a log, and go on with `--follow`."""
     stack = open_stack(arguments)
+    remote = stack.target.remote()
+    if remote is not None:
+        return remote_logs.show(remote, arguments, ui)
     name, path = _log(stack, arguments.which)
     if not path.exists() and not arguments.follow:
         raise MissingError(

@@ -26,6 +26,8 @@ exit codes: 0 done, 1 failed, 2 bad usage or spec, 3 changes pending, 4 refused 
 5 something missing on this machine, 6 a check failed, 130 interrupted with everything in order
 """
 
+_TUNNEL_PORT = 8443
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -39,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     common = common_options()
     groups = (
         _spec_commands, _up_commands, _life_commands, data_commands, _client_commands,
-        _serve_command, people_commands, _other_commands,
+        _serve_command, people_commands, _machine_commands, _other_commands,
     )  # fmt: skip
     for add in groups:
         add(commands, common)
@@ -132,7 +134,7 @@ def _life_commands(commands: Subparsers, common: Parser) -> None:
 
 def _client_commands(commands: Subparsers, common: Parser) -> None:
     add = Adder(commands, common)
-    add(
+    check = add(
         "check", lazy("client", "check"), "try everything that a client does, layer by layer",
         "provision check", "provision check --json",
     )  # fmt: skip
@@ -146,19 +148,31 @@ def _client_commands(commands: Subparsers, common: Parser) -> None:
         "--show-password", action="store_true",
         help="write the password itself into dotenv and json",
     )  # fmt: skip
+    open_ = _open_command(add)
+    for command in (check, env, open_):
+        command.add_argument(
+            "--tunnel", nargs="?", type=_port, const=_TUNNEL_PORT, metavar="N",
+            help=f"at the end of a tunnel to this machine's port N ({_TUNNEL_PORT})",
+        )  # fmt: skip
+    _logs_command(add)
+
+
+def _open_command(add: Adder) -> Parser:
     open_ = add("open", lazy("client", "open_ui_page"), "open MLflow's UI", "provision open")
     open_.add_argument("--print", action="store_true", help="print the address only")
-    _logs(add)
+    return open_
 
 
-def _logs(add: Adder) -> None:
+def _logs_command(add: Adder) -> None:
     logs = add(
         "logs", lazy("client", "logs"), "show the logs of the server, its database and its models",
         "provision logs", "provision logs database --lines 200", "provision logs --follow",
     )  # fmt: skip
     logs.add_argument(
-        "which", nargs="?", help="server (default), database, supervisor or model-NAME@ALIAS"
-    )
+        "which", nargs="?",
+        help="server, database, supervisor or model-NAME@ALIAS; on AWS server, proxy, boot or "
+        "console",
+    )  # fmt: skip
     logs.add_argument("-n", "--lines", type=int, default=50, help="how many lines (50)")
     logs.add_argument("--follow", action="store_true", help="go on until interrupted")
 
@@ -177,6 +191,28 @@ def _serve_command(commands: Subparsers, common: Parser) -> None:
     what.add_argument("--stop", action="store_true", help="stop it; it stays stopped")
 
 
+def _machine_commands(commands: Subparsers, common: Parser) -> None:
+    add = Adder(commands, common)
+    add(
+        "repair", lazy("remote", "repair"),
+        "target aws: let the server's machine do all its work again, and say what changed",
+        "provision repair", "provision repair --json",
+    )  # fmt: skip
+    tunnel = add(
+        "tunnel", lazy("remote", "tunnel"),
+        "target aws: lead a port of this machine to the server, through Session Manager",
+        "provision tunnel", "provision tunnel --port 9443",
+    )  # fmt: skip
+    tunnel.add_argument("--port", type=_port, default=_TUNNEL_PORT, metavar="N",
+                        help=f"the port of this machine ({_TUNNEL_PORT})")  # fmt: skip
+    ssh = add(
+        "ssh", lazy("remote", "ssh"),
+        "target aws: a shell on the server's machine, or one command as root",
+        "provision ssh", "provision ssh -- systemctl status mlflow",
+    )  # fmt: skip
+    ssh.add_argument("command", nargs="*", help="run this, and end with its exit code")
+
+
 def _formats_help() -> str:
     return "bash, zsh, fish, powershell, dotenv, json, conda, requirements (default: your shell)"
 
@@ -192,6 +228,12 @@ def _other_commands(commands: Subparsers, common: Parser) -> None:
         help="the region that the printed lines name (eu-west-1); more than once for more",
     )  # fmt: skip
     emulate.add_argument("--faults", action="store_true", help="let it be made to fail")
+    rehearse = add(
+        "rehearse", lazy("rehearse", "rehearse"),
+        "live through a stack's whole life in a rehearsal, and report on it",
+        "provision rehearse", "provision rehearse --picture rehearsal.svg --json",
+    )  # fmt: skip
+    rehearse.add_argument("--picture", metavar="FILE", help="also draw the time line (SVG)")
     add("version", lazy("other", "version"), "print the version", "provision version --json")
     completion = add(
         "completion", lazy("other", "completion"), "print a completion script for your shell",

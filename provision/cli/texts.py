@@ -9,7 +9,7 @@ from provision.app.stacks import StackList
 from provision.app.unlock import UnlockResult
 from provision.cli.status_texts import amount, columns
 from provision.model.report import Finding, Outcome, Report
-from provision.targets.base import Holding
+from provision.targets.base import Holding, Repaired
 
 Paint = Callable[[str, str], str]
 
@@ -62,6 +62,15 @@ def check_summary(report: Report, paint: Paint) -> str:
     if failure is None:
         return paint("good", f"{report.uri} works for clients ({total:.0f} ms)")
     return paint("bad", f"{report.uri} does not work: {failure.title} ({failure.id})")
+
+
+def repaired(name: str, result: Repaired) -> str:
+    """What `repair` did."""
+    done = [f"{name} is as it should be: its machine has done all its work again"]
+    done += ["uploaded: " + ", ".join(result.uploaded)] if result.uploaded else []
+    if not result.changed:
+        return "\n".join([*done, "nothing on it had to be changed"])
+    return "\n".join([*done, "changed on it:", *(f"  {what}" for what in result.changed)])
 
 
 def unlock(result: UnlockResult, paint: Paint) -> str:

@@ -87,7 +87,8 @@ class Emulated:
     """An emulated account that answers; all that it holds is lost when its process ends.
 
     `started_at` is ISO 8601 in UTC; `regions` are those that were asked for, the first of them the
-    one that `environment` names; `faults` says whether it lets itself be made to fail.
+    one that `environment` names; `faults` says whether it lets itself be made to fail. At `door`
+    policies hold as on AWS, at `endpoint` everything is allowed.
     """
 
     endpoint: str
@@ -96,6 +97,7 @@ class Emulated:
     started_at: str
     regions: tuple[str, ...] = ()
     faults: bool = False
+    door: str = ""
 
     def environment(self, *, closed: bool = True) -> dict[str, str]:
         """What programs need to use this account, and no other.
@@ -232,6 +234,7 @@ def _from_record(value: Mapping[str, Any]) -> Emulated:
         started_at=value["started_at"],
         regions=tuple(value["regions"]),
         faults=value["faults"],
+        door=value.get("door", ""),
     )
 
 

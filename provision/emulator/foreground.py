@@ -24,7 +24,9 @@ def account(regions: Sequence[str], *, faults: bool) -> Iterator[Emulated]:
         for region in regions:
             _make_ready(region)
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        yield Emulated(server.endpoint, os.getpid(), ACCOUNT, started, tuple(regions), faults)
+        yield Emulated(
+            server.endpoint, os.getpid(), ACCOUNT, started, tuple(regions), faults, server.door
+        )
 
 
 def _make_ready(region: str) -> None:

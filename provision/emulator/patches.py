@@ -26,10 +26,13 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.moto_server import werkzeug_app
 from moto.rds import models as rds
 from moto.s3 import models as s3
+from moto.s3.responses import S3Response
 from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 
 from provision.emulator.budgets import close_gaps_of_budgets
 from provision.emulator.monitoring import close_gaps_of_monitoring
+from provision.emulator.rehearsal import close_gaps_of_rehearsals
+from provision.emulator.rights import close_gaps_of_rights
 
 DEBIAN = "/aws/service/debian/release/12/latest/amd64"
 _DEBIAN_OWNER = "136693071363"  # https://wiki.debian.org/Cloud/AmazonEC2Image
@@ -50,7 +53,8 @@ def close_gaps() -> None:
         _groups_of_the_interface_are_the_machines, _parameters_tell_their_source,
         _databases_are_told_apart, _managed_secrets_are_secret,
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
-        close_gaps_of_budgets, close_gaps_of_monitoring,
+        _buckets_tell_of_event_bridge, close_gaps_of_budgets, close_gaps_of_monitoring,
+        close_gaps_of_rights, close_gaps_of_rehearsals,
     ):  # fmt: skip
         close()
 
@@ -264,6 +268,22 @@ def _statements(policy: bytes | None) -> list[dict[str, Any]]:
 
 def _refuses_under_conditions(statement: dict[str, Any]) -> bool:
     return statement["Effect"] == "Deny" and bool(statement.get("Condition"))
+
+
+def _buckets_tell_of_event_bridge() -> None:
+    """A bucket that sends its events to EventBridge says so; moto keeps it to itself."""
+    original = S3Response.get_bucket_notification
+
+    def told(self: Any) -> Any:
+        status, headers, body = original(self)
+        found = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if found is None or found.event_bridge is None:
+            return status, headers, body
+        end = "</NotificationConfiguration>"
+        start = body.removesuffix(end).removesuffix("/>") + ("" if body.endswith(end) else ">")
+        return status, headers, f"{start}<EventBridgeConfiguration/>{end}"
+
+    S3Response.get_bucket_notification = told
 
 
 def _versions_are_listed_by_page() -> None:

@@ -17,9 +17,13 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from provision.emulator import agent
 from provision.emulator.calls import Answer, Call, Environ
 from provision.emulator.faults import PATH, Fault, Faults
 from provision.emulator.patches import close_gaps
+from provision.emulator.rehearsal import PATH as REHEARSAL_PATH
+from provision.emulator.rehearsal import REHEARSAL
+from provision.emulator.rights import enforced_here
 
 _LOG = logging.getLogger("provision.emulator")
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER, on, 0 s: closing sends RST instead of FIN (socket(7))
@@ -52,7 +56,19 @@ class Front:
         """Answer one request (PEP 3333)."""
         if self._controlled and environ["PATH_INFO"] == PATH:
             return _send(_control(self._faults, environ), start)
+        if environ["PATH_INFO"] == REHEARSAL_PATH:
+            return _send(REHEARSAL.answer(environ), start)
+        return self.serve(environ, start)
+
+    def serve(self, environ: Environ, start: Any) -> Iterable[bytes]:
+        """Answer one request to AWS; its path may be any key of any bucket."""
         call = Call.read(environ)
+        try:
+            return self._answer(call, environ, start)
+        finally:
+            REHEARSAL.note(call)
+
+    def _answer(self, call: Call, environ: Environ, start: Any) -> Iterable[bytes]:
         fault = self._faults.meet(call)
         if fault is None:
             return self._ask(call, environ, start)
@@ -79,6 +95,30 @@ class Front:
         if fault.kind in ("reset", "stall"):
             _reset(environ)
         return _send(fault.refusal(call), start)
+
+
+class Door:
+    """The same account as a machine in its network sees it: what policies refuse is refused."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def __call__(self, environ: Environ, start: Any) -> Iterable[bytes]:
+        """Answer one request (PEP 3333); what only an account's keeper may say is not for here."""
+        if environ["PATH_INFO"].startswith("/moto-api"):
+            environ["PATH_INFO"] = "/"
+        if published := agent.PATH.fullmatch(environ["PATH_INFO"]):
+            return _send(_agent(published[1]), start)
+        environ["wsgi.url_scheme"] = "https"
+        with enforced_here():
+            return self._front.serve(environ, start)
+
+
+def _agent(architecture: str) -> Answer:
+    """From a bucket of AWS' own, which everybody may read."""
+    body = agent.package(architecture)
+    kind = ("Content-Type", "binary/octet-stream")
+    return Answer("200 OK", [kind, ("Content-Length", str(len(body)))], body)
 
 
 def _control(faults: Faults, environ: Environ) -> Answer:
@@ -115,27 +155,39 @@ class Server:
         close_gaps()
         self._faults = Faults()
         front = Front(self._faults, controlled=faults)
-        self._server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=_Handler)
-        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._server, self._door = _listen(front), _listen(Door(front))
+        self._threads = [
+            threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+            for server in (self._server, self._door)
+        ]
 
     @property
     def endpoint(self) -> str:
         """Its address: `http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self._server.port}"
 
+    @property
+    def door(self) -> str:
+        """The address at which policies hold: for the machines of a rehearsal."""
+        return f"http://127.0.0.1:{self._door.port}"
+
     def start(self) -> None:
         """Answer from now on."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Answer no more; connections that stall are reset."""
         self._faults.replace(())
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        for server in (self._server, self._door):
+            server.shutdown()
+            server.server_close()
+        for thread in self._threads:
+            thread.join()
 
-    def _serve(self) -> None:
-        self._server.serve_forever(poll_interval=0.1)
+
+def _listen(front: Front | Door) -> Any:
+    return make_server("127.0.0.1", 0, front, threaded=True, request_handler=_Handler)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from provision.model.section import Section
 
 Profile = Literal["course", "team"]
 StatePlace = Literal["local", "s3"]
+Packages = Literal["index", "bundled"]
 
 # What rules between settings need of the profiles in terraform/stacks/tracking/profiles.tf.
 STORAGE_GIB: Final[dict[Profile, tuple[int, int]]] = {"course": (20, 100), "team": (50, 500)}
@@ -248,6 +249,13 @@ class Aws(Section):
         description="Existing instance profile, for accounts that forbid making roles (AWS "
         "Academy: `LabInstanceProfile`). Default: one with the least rights is made.",
         examples=["LabInstanceProfile"],
+    )
+    packages: Annotated[Packages, BeforeValidator(one_of(get_args(Packages)))] = Field(
+        default="index",
+        description="Where the server's machine gets MLflow from. `index`: the public package "
+        "index. `bundled`: the stack's bucket, where `up` puts every package (some 230 MB); for "
+        "networks without a way to the index.",
+        examples=["index", "bundled"],
     )
     kms_key: Annotated[
         Annotated[str, Field(pattern=check.KEY_PATTERN)] | None, BeforeValidator(check.check_key)

@@ -72,10 +72,11 @@ def client_variables(endpoint: Endpoint) -> dict[str, Value]:
     if endpoint.ca_file is not None:
         values["MLFLOW_TRACKING_SERVER_CERT_PATH"] = str(endpoint.ca_file)
     if endpoint.has_server:
-        # Otherwise clients fetch large files by presigned URL straight from the artifact store,
-        # and without a route to it retry for over nine minutes.
-        values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
-        values["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "false"
+        # Unless told otherwise, clients fetch large files by presigned URL straight from the
+        # artifact store, and without a route to it retry for over nine minutes.
+        direct = "true" if endpoint.direct else "false"
+        values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = direct
+        values["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = direct
     elif endpoint.artifact_root is not None:
         # MLflow's client takes it as the default artifact root of a database store
         # (mlflow/tracking/_tracking_service/utils.py, _get_sqlalchemy_store); without it artifacts

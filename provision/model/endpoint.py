@@ -20,6 +20,7 @@ class Endpoint:
 
     `uri` is the tracking URI: `http(s)://host:port`, or `sqlite:////abs/path` where there is no
     server. `aliases` are tracking URIs of the same server for other machines, the best first.
+    `direct`: large files go between client and store by addresses that the server signs.
     `artifact_root` is set only without a server, when clients write artifacts themselves.
     """
 
@@ -30,6 +31,7 @@ class Endpoint:
     ca_file: Path | None = None
     artifact_root: Path | None = None
     aliases: tuple[str, ...] = ()
+    direct: bool = False
 
     @property
     def has_server(self) -> bool:

@@ -38,6 +38,21 @@ def check_host(value: object) -> object:
     return text
 
 
+def check_domain(value: object) -> object:
+    """One name of a host, without port and wildcard, in lower case; or nothing."""
+    if value is None:
+        return None
+    text = value.lower() if isinstance(value, str) else ""
+    if "." in text and _NAME.fullmatch(text) and len(text) <= HOST_MAX and not _is_number(text):
+        return text
+    hint = _bare(text) if "/" in text else ""
+    raise complain(f"must be a name such as `mlflow.lab.example`, not {shown(value)}", hint)
+
+
+def _is_number(text: str) -> bool:
+    return text.rpartition(".")[2].isdigit()
+
+
 def check_origin(value: object) -> object:
     """A browser origin: `http(s)://host[:port]`, in lower case."""
     if value == "*":

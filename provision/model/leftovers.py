@@ -77,6 +77,7 @@ _NAMED_BY: Final = {
     "aws_iam_instance_profile": "name",
     "aws_db_parameter_group": "name",
     "aws_db_subnet_group": "name",
+    "aws_secretsmanager_secret": "name",
     "aws_sns_topic": "name",
     "aws_budgets_budget": "name",
 }

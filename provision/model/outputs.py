@@ -20,11 +20,16 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class ServerOutput:
-    """The machine: its id, the IPv4 address that stays, and its image."""
+    """The machine: its id, the IPv4 address that stays, and its image.
+
+    `login_secret_arn`: where the server keeps its first account's name and password; empty in what
+    an older version recorded.
+    """
 
     instance_id: str
     public_ip: str
     image_id: str
+    login_secret_arn: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,8 @@ def _texts(values: Mapping[Any, Any], name: str, *keys: str) -> list[str] | None
 
 def _server(values: Mapping[Any, Any]) -> ServerOutput | None:
     found = _texts(values, "server", "instance_id", "public_ip", "image_id")
-    return ServerOutput(*found) if found else None
+    login = _texts(values, "server", "login_secret_arn") or []
+    return ServerOutput(*found, *login) if found else None
 
 
 def _artifacts(values: Mapping[Any, Any]) -> ArtifactsOutput | None:

@@ -17,6 +17,9 @@ _SCENARIO: Final = ("scenario",)
 _ENGINE: Final = ("database", "engine")
 _FOLDER: Final = ("artifacts", "path")
 _LISTEN: Final = ("access", "listen")
+_MODE: Final = ("artifacts", "mode")
+_DOMAIN: Final = ("access", "domain")
+_IN_AN_ACCOUNT: Final = ("aws", "rehearsal")
 _AUTH: Final = ("access", "auth")
 _OTHERS: Final = ("access", "others")
 _BUDGET: Final = ("lifetime", "budget")
@@ -82,6 +85,20 @@ def _folder_is_local(spec: Spec) -> Complaint | None:
     return Complaint(_FOLDER, message, "remove the line: a folder is for the target `local`")
 
 
+def _store_is_apart(spec: Spec) -> Complaint | None:
+    if spec.target in _IN_AN_ACCOUNT or spec.artifacts.mode == "proxied":
+        return None
+    message = f"on the target `{spec.target}` files lie beside the server, which alone reaches them"
+    return Complaint(_MODE, message, "remove the line")
+
+
+def _domain_has_an_address(spec: Spec) -> Complaint | None:
+    if spec.target in _IN_AN_ACCOUNT or spec.access.domain is None:
+        return None
+    message = f"the target `{spec.target}` has no address of its own that a name could lead to"
+    return Complaint(_DOMAIN, message, "list the names that clients use under `allowed_hosts`")
+
+
 def _basic_is_written(spec: Spec) -> bool:
     return spec.access.auth == "basic" and "auth" in spec.access.model_fields_set
 
@@ -112,6 +129,16 @@ RULES: Final = (
         "`artifacts.path` goes with `target: local` only.",
         (_TARGET, _FOLDER),
         _folder_is_local,
+    ),
+    Rule(
+        "`artifacts.mode: direct` goes with `target: aws` or `rehearsal` only.",
+        (_TARGET, _MODE),
+        _store_is_apart,
+    ),
+    Rule(
+        "`access.domain` goes with `target: aws` or `rehearsal` only.",
+        (_TARGET, _DOMAIN),
+        _domain_has_an_address,
     ),
     *aws_rules.RULES,
 )

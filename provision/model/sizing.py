@@ -32,7 +32,8 @@ _BUDGET_FLOOR_MIB = 512
 _BUDGET_CEILING_MIB = 1024
 _MACHINE_SHARE = 0.8
 
-Engine = Literal["sqlite", "postgres"]
+Engine = Literal["sqlite", "postgres", "service"]
+"""`service` is a PostgreSQL that runs elsewhere: its memory is not this machine's."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -43,7 +43,7 @@ from provision.model.fields import (
     one_of,
     whole_number,
 )
-from provision.model.hosts import check_host, check_origin
+from provision.model.hosts import check_domain, check_host, check_origin
 from provision.model.naming import NAME_MAX, NAME_MIN, NAME_PATTERN, default_name
 from provision.model.section import Section
 from provision.model.units import SIZE_PATTERN, parse_size
@@ -54,6 +54,12 @@ Target = Literal["local", "compose", "aws", "rehearsal"]
 Engine = Literal["sqlite", "postgres"]
 Auth = Literal["none", "basic"]
 Others = Literal["read", "none"]
+DEFAULT_PERMISSIONS: Final[dict[Others, Literal["READ", "NO_PERMISSIONS"]]] = {
+    "read": "READ",
+    "none": "NO_PERMISSIONS",
+}
+"""`access.others` in MLflow's words."""
+ArtifactsMode = Literal["proxied", "direct"]
 
 _Count = Annotated[int, Field(ge=1, le=64)] | Auto
 _Size = Annotated[str, Field(pattern=SIZE_PATTERN)] | Auto
@@ -121,6 +127,13 @@ class Artifacts(Section):
         "into a folder of the stack's name inside it. Default: inside the stack's own folder.",
         examples=["/data/mlflow-artifacts", "artifacts"],
     )
+    mode: Annotated[ArtifactsMode, BeforeValidator(one_of(get_args(ArtifactsMode)))] = Field(
+        default="proxied",
+        description="How files travel on the targets `aws` and `rehearsal`. `proxied`: through the "
+        "server, so that clients need no way to S3. `direct`: large files go between client and S3 "
+        "by signed addresses that the server gives out.",
+        examples=["proxied", "direct"],
+    )
 
 
 class Access(Section):
@@ -145,6 +158,12 @@ class Access(Section):
         "made nor was given: `read` them, or `none` (they do not even show). A course wants "
         "`none`.",
         examples=["read", "none"],
+    )
+    domain: Annotated[str | None, BeforeValidator(check_domain)] = Field(
+        default=None,
+        description="Name of yours that leads to the server's address on the targets `aws` and "
+        "`rehearsal`; it becomes the tracking URI. Default: the address itself.",
+        examples=["mlflow.lab.example"],
     )
     allowed_hosts: Annotated[
         tuple[_Host, ...],

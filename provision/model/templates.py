@@ -200,6 +200,8 @@ aws:
   # state: local
   # Where roles may not be made (AWS Academy):
   # instance_profile: LabInstanceProfile
+  # `bundled` brings MLflow through the stack's bucket, where no package index can be reached.
+  # packages: index
   settings:
     # Single settings that differ from the profile's.
     # instance_type: t3.medium
@@ -207,6 +209,8 @@ aws:
 access:
   # Who may use it: `basic` asks for an account, `none` asks nothing.
   auth: {auth}
+  # A name of yours that leads to the server's address.
+  # domain: mlflow.lab.example
 
 lifetime:
   # Last day on which the stack is needed, and who is told when something is wrong.

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from provision.server import accounts_route, environment, postgres_dialect, status_route
+from provision.server import (
+    accounts_route,
+    environment,
+    postgres_dialect,
+    proxied_artifacts,
+    status_route,
+)
 from provision.server.failures import BootError, first_line
 from provision.server.front import Direct, Front, direct_paths, with_cors
 from provision.server.settings import ServerSettings
@@ -52,6 +58,8 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
             next_step="start the server as `python -m provision.server SETTINGS.json`",
         )
     _open_stores(settings)
+    if not settings.direct_artifacts:
+        proxied_artifacts.install()
     status_route.add(mlflow_server.app, settings)
     if settings.auth:
         accounts_route.add(mlflow_server.app)

@@ -10,11 +10,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
-from provision.server import locations, postgres_dump, sqlite_file
+from provision.server import locations, postgres_dialect, postgres_dump, sqlite_file
+from provision.server.boot_report import now
 from provision.server.failures import BootError, code_for, first_line
 from provision.server.schemas import AUTH, TRACKING, Schema, State
 from provision.server.settings import ServerSettings
@@ -23,6 +24,8 @@ _log = logging.getLogger("provision.server")
 
 _WAIT_SECONDS = 60.0
 _CONNECT_SECONDS = 5
+_TURN = 0x70726F76
+"""The advisory lock of whoever creates or upgrades tables: the letters "prov"."""
 
 # A server that answers with one of these will answer the same in a minute (libpq's words).
 _HOPELESS = ("password authentication failed", "no password supplied", "does not exist")
@@ -33,6 +36,8 @@ def prepare(settings: ServerSettings) -> None:
 
     Needs MLflow to be imported, as its migrations define what an older or a newer schema is.
     """
+    if not settings.is_sqlite:
+        postgres_dialect.install()
     _prepare_one(settings, settings.database_url, TRACKING)
     if settings.auth:
         _prepare_one(settings, settings.auth.database_url, AUTH)
@@ -49,9 +54,21 @@ def _prepare_one(settings: ServerSettings, url: str, schema: Schema) -> None:
             sqlite_file.check(path, Path(settings.backup_dir))
         engine = probe_engine(url)
         _wait(engine)
-        _bring_up(settings, engine, schema)
+        with _taking_turns(engine):
+            _bring_up(settings, engine, schema)
         if url.startswith("sqlite:") and sqlite_file.path_of(url).exists():
             sqlite_file.enable_wal(sqlite_file.path_of(url))
+
+
+@contextmanager
+def _taking_turns(engine: Engine) -> Iterator[None]:
+    # Two machines on one database may start at once; the lock ends with the connection.
+    if engine.dialect.name == "sqlite":
+        yield
+        return
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({_TURN})"))
+        yield
 
 
 def probe_engine(url: str) -> Engine:
@@ -75,7 +92,7 @@ def explained(settings: ServerSettings, url: str) -> Iterator[None]:
 
 
 def _explain(settings: ServerSettings, url: str, error: Exception) -> BootError:
-    place = make_url(url).render_as_string(hide_password=True)
+    place = _shown(make_url(url))
     reason = first_line(error)
     code = code_for(error)
     if code == "database-damaged" and url.startswith("sqlite:"):
@@ -114,7 +131,7 @@ def _wait(engine: Engine) -> None:
 
 
 def _unreachable(engine: Engine, reason: str, *, temporary: bool) -> BootError:
-    place = engine.url.render_as_string(hide_password=True)
+    place = _shown(engine.url)
     return BootError(
         "database-unreachable",
         f"the database {place} cannot be reached: {reason}",
@@ -162,27 +179,29 @@ def _upgrade(
     if not settings.upgrade_database:
         raise _older(engine, schema, revision)
     backup = _back_up(settings, engine)
-    _log.info("the %s schema is upgraded; the database as it was is in %s", schema.name, backup)
+    _log.info("the %s schema is upgraded; the database as it was: %s", schema.name, backup)
     try:
         schema.upgrade(engine)
     except Exception as error:
         _log.exception("the upgrade failed")
         if engine.dialect.name == "sqlite":
             # PostgreSQL has rolled back by itself.
-            sqlite_file.copy(backup, Path(engine.url.database or ""))
+            sqlite_file.copy(Path(backup), Path(engine.url.database or ""))
         raise BootError(
             "upgrade-failed",
             f"the {schema.name} schema could not be upgraded: {first_line(error)}; the database "
             "is as it was before",
-            next_step=f"look at `provision logs`; a copy of the database is in {backup}",
+            next_step=f"look at `provision logs`; the database as it was: {backup}",
         ) from error
 
 
-def _back_up(settings: ServerSettings, engine: Engine) -> Path:
+def _back_up(settings: ServerSettings, engine: Engine) -> str:
     folder = Path(settings.backup_dir)
     if engine.dialect.name == "sqlite":
-        return sqlite_file.back_up(Path(engine.url.database or ""), folder, "before-upgrade")
-    return postgres_dump.dump(settings.pg_dump, engine.url, folder, "before-upgrade")
+        return str(sqlite_file.back_up(Path(engine.url.database or ""), folder, "before-upgrade"))
+    if settings.backed_up_elsewhere:
+        return f"the database service's backup of {now()}"
+    return str(postgres_dump.dump(settings.pg_dump, engine.url, folder, "before-upgrade"))
 
 
 def _older(engine: Engine, schema: Schema, revision: str | None) -> BootError:
@@ -195,7 +214,12 @@ def _older(engine: Engine, schema: Schema, revision: str | None) -> BootError:
 
 
 def _place(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)
+    return _shown(engine.url)
+
+
+def _shown(url: URL) -> str:
+    """Which database it is, without the many words on how to connect."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _unusable(

@@ -8,6 +8,9 @@ it again. Two habits cost one for nothing:
   `values_plus_batch` sends them together (docs.sqlalchemy.org, "Psycopg2 Fast Execution Helpers").
 - MLflow asks every connection whether it lives before each use. A connection that was closed shows
   that without being asked: its socket has something to read.
+
+And one more habit: a password that was refused is tried again a moment later. libpq reads it from
+its file at each connection, and whoever renews it changes role and file one after the other.
 """
 
 from __future__ import annotations
@@ -16,12 +19,17 @@ import select
 import time
 from typing import Any
 
+import psycopg2
 import psycopg2.extensions
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 TRUSTED_SECONDS = 5.0
 """How long an answer counts: a network that drops packets silently is noticed after that."""
+
+
+REFUSED = "password authentication failed"
+_PAUSES = (0.1, 0.3, 0.6, 1.0)
 
 
 class Connection(psycopg2.extensions.connection):  # type: ignore[misc]
@@ -40,6 +48,13 @@ class Dialect(PGDialect_psycopg2):
 
     def connect(self, *words: Any, **options: Any) -> Any:
         """Connect, with connections of our own class."""
+        for pause in _PAUSES:
+            try:
+                return super().connect(*words, connection_factory=Connection, **options)
+            except psycopg2.OperationalError as error:
+                if REFUSED not in str(error):
+                    raise
+            time.sleep(pause)
         return super().connect(*words, connection_factory=Connection, **options)
 
     def do_ping(self, dbapi_connection: Any) -> bool:

@@ -41,6 +41,9 @@ class ServerSettings:
     machine and the private networks). `local_artifact_root` names the folder whose absolute paths
     in a SQLite file become served locations at the start; it must lie in `artifacts_destination`.
     The passphrase in `gateway_passphrase_file` encrypts the API keys that MLflow's gateway keeps.
+    Without `direct_artifacts`, clients are not invited to fetch from the artifact store by
+    presigned URLs. `backed_up_elsewhere`: an upgrade need not write a dump, as whoever runs the
+    database keeps backups.
     """
 
     host: str
@@ -61,6 +64,8 @@ class ServerSettings:
     pg_dump: str | None = None
     local_artifact_root: str | None = None
     gateway_passphrase_file: str | None = None
+    direct_artifacts: bool = True
+    backed_up_elsewhere: bool = False
 
     @classmethod
     def load(cls, path: Path) -> ServerSettings:

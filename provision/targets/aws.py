@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -18,10 +19,12 @@ from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
 from provision.model.status import State
 from provision.server.places import Place
+from provision.targets.aws_host import AwsHost, NotWrittenError
 from provision.targets.aws_lock import AwsLock
 from provision.targets.aws_opening import Opener, Opening, make_folders
-from provision.targets.aws_record import AwsPaths, AwsRecord, Connect
-from provision.targets.aws_work import AwsWork
+from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
+from provision.targets.aws_remote import AwsRemote
+from provision.targets.aws_work import AwsWork, Planned
 from provision.targets.base import (
     DownOptions,
     Holding,
@@ -31,12 +34,18 @@ from provision.targets.base import (
     Stopped,
     UpOptions,
 )
+from provision.targets.host_delivery import Delivery
 
 _LOCK_WAIT_SECONDS = 180.0
 _ALL_DATA = frozenset(PROTECTED.values())
-_NO_SERVER_YET = (
-    "the machine boots a plain Debian: this version makes the infrastructure, and does not install "
-    "the tracking server on it yet"
+_NOBODY_BOOTS = (
+    "nothing answers there: no machine boots in an account that is emulated alone (target: "
+    "rehearsal boots one)"
+)
+_UNANSWERED = "its machine is ready and does not answer here: provision check names the cause"
+_BY_TUNNEL = (
+    "no port is open to any network (aws: ingress:); provision tunnel, in a shell of its own, "
+    "leads to the server while it runs"
 )
 
 
@@ -50,7 +59,7 @@ class AwsTarget:
         layout: Layout,
         connect: Connect,
         *,
-        mlflow_version: str,
+        host: AwsHost,
         now: Callable[[], str],
     ) -> None:
         self._spec = spec
@@ -58,14 +67,15 @@ class AwsTarget:
         self._paths = AwsPaths.below(layout.root)
         self._connect = connect
         self._opener = Opener(spec, self._paths, now)
-        self._mlflow_version = mlflow_version
+        self._host = host
+        self._rehearses = spec.target == "rehearsal"
         self._now = now
 
     # -- the commands ---------------------------------------------------------------------------
 
     def plan(self, options: UpOptions, progress: Progress) -> PlanWords | None:
         """What `up` would change, in words; `None` where nothing would."""
-        with self._opened(options.emulated, progress) as work:
+        with self._opened(self._is_emulated(options), progress) as work:
             planned = work.plan(
                 progress, fresh=self._is_fresh(), look_around=self._is_suspicious(work)
             )
@@ -80,7 +90,7 @@ class AwsTarget:
         """
         if options.port is not None:
             progress.note("--port has no effect here: the server listens on 443")
-        with self._opened(options.emulated, progress) as work:
+        with self._opened(self._is_emulated(options), progress) as work:
             fresh = self._is_fresh()
             planned = work.plan(
                 progress,
@@ -92,16 +102,65 @@ class AwsTarget:
                 require_allowed(planned.plan, options.allowed)
                 options.approve(words(planned.plan))
                 self._remember(work, outputs={})
-                with work.ledger.command("up", work.run, work.where()):
-                    work.apply(planned, progress)
+            delivery = self._deliver(work, planned)
+            self._apply(work, planned, delivery, progress)
             record = self._remember(work, work.outputs())
+        return self._started(record, work, planned, delivery, progress)
+
+    def _is_emulated(self, options: UpOptions) -> bool:
+        """A rehearsal never leads to a real account, whatever the credentials are."""
+        return options.emulated or self._rehearses
+
+    def _deliver(self, work: AwsWork, planned: Planned) -> Delivery | None:
+        """Begin to bring the host what it starts with, where there will be one."""
+        if not work.access.boots:
+            return None
+        made = self._host.delivery(work.cloud, work.me, planned.plan)
+        made.start()
+        return made
+
+    def _apply(
+        self, work: AwsWork, planned: Planned, delivery: Delivery | None, progress: Progress
+    ) -> None:
+        if planned.nothing:
+            return
+        try:
+            with work.ledger.command("up", work.run, work.where()):
+                work.apply(planned, progress, delivery)
+        except BaseException:
+            if delivery is not None:
+                delivery.cancel()
+            raise
+
+    def _started(
+        self,
+        record: AwsRecord,
+        work: AwsWork,
+        planned: Planned,
+        delivery: Delivery | None,
+        progress: Progress,
+    ) -> Started:
+        """Wait for the host, fetch what clients need, and see that it answers from here."""
+        outputs = Outputs.from_json(record.outputs)
+        changed: tuple[str, ...] = ()
+        if delivery is None:
+            notes, serving = [_NOBODY_BOOTS], False
+        else:
+            with progress.step("bringing the server's program to the bucket"):
+                changed = delivery.finish()
+            self._host.bring_up(work.cloud, outputs, changed, progress)
+            self._host.fetch_keys(work.cloud, outputs)
+            notes, serving = ([], True) if self._host.is_open else ([_BY_TUNNEL], False)
         endpoint = self._endpoint_of(record)
         if endpoint is None:
             raise MissingError(
                 f"{self._spec.name} has no server although everything was applied",
                 next_step="provision plan shows what is missing; provision up makes it",
             )
-        return Started(endpoint, changed=not planned.nothing, notes=[_NO_SERVER_YET], serving=False)
+        if serving:
+            self._host.require_reached(endpoint, progress)
+        anew = not planned.nothing or bool(changed)
+        return Started(endpoint, changed=anew, notes=notes, serving=serving)
 
     def down(self, options: DownOptions, progress: Progress) -> Stopped:
         """Destroy everything and prove that nothing is left.
@@ -155,21 +214,53 @@ class AwsTarget:
     def endpoint(self) -> Endpoint | None:
         """How clients get in; `None` before the first `up`."""
         record = self._known()
-        return None if record is None else self._endpoint_of(record)
+        return self._entered(record) if record else None
+
+    def _entered(self, record: AwsRecord) -> Endpoint | None:
+        """The endpoint, with its keys fetched where this machine does not have them yet.
+
+        Somebody else may have brought the server up, or an `up` here was cut off at its end.
+        """
+        if not self._host.has_keys and record.outputs:
+            access = self._access(record)
+            if access is not None and access.boots:
+                make_folders(self._paths)
+                opening = self._opener.look(access)
+                with contextlib.suppress(NotWrittenError):
+                    self._host.fetch_keys(opening.cloud, Outputs.from_json(record.outputs))
+        return self._endpoint_of(record)
 
     def snapshot(self) -> Snapshot:
         """Machine and database as AWS sees them now."""
         record = self._known()
-        endpoint = None if record is None else self._endpoint_of(record)
         state, detail = self._state(record)
+        runs = record is not None and state is State.RUNNING
+        endpoint = self._entered(record) if record and runs else None
+        endpoint = endpoint or (self._endpoint_of(record) if record else None)
         return Snapshot(
             state=state, detail=detail, endpoint=endpoint, memory=0, processes=0, uptime=0.0,
             data_bytes=0, free_bytes=0, sizing="", place=record.place if record else "",
+            unanswered=_UNANSWERED if self._host.is_open else _BY_TUNNEL,
         )  # fmt: skip
 
     def logs(self) -> Mapping[str, Path]:
-        """None on this machine."""
+        """None on this machine: see `remote`."""
         return {}
+
+    def remote(self) -> AwsRemote:
+        """The server's machine. Raises `MissingError` before `up`, and where none boots."""
+        record = self._known()
+        if record is None or not record.applied_at:
+            raise MissingError(
+                f"{self._spec.name} was never brought up from here", next_step="provision up"
+            )
+        opening = self._opener.look(self._access(record))
+        if not opening.access.boots:
+            raise MissingError(
+                f"{self._spec.name} has no machine: {_NOBODY_BOOTS}",
+                next_step="set target: rehearsal in the spec, or leave --emulated out",
+            )
+        return AwsRemote(self._host, opening, Outputs.from_json(record.outputs))
 
     def holdings(self) -> Sequence[Holding]:
         """None on this machine: what goes in the account is shown by the plan of `down`."""
@@ -186,8 +277,7 @@ class AwsTarget:
         """Not yet: `MissingError`."""
         del progress, create
         raise MissingError(
-            f"{self._spec.name} is in an account, where this version installs no server yet, so "
-            "there is no data to copy",
+            f"{self._spec.name} is in an account, from where this version copies no data yet",
             next_step="use provision archive, restore and move with target: local",
         )
 
@@ -205,6 +295,8 @@ class AwsTarget:
         stored = self._stored()
         if stored is not None or self._spec.aws.state != "s3":
             return stored
+        if self._rehearses:
+            return None
         opening = self._opener.look(self._connect.real())
         outputs = self._opener.shared_outputs(opening)
         return None if not outputs else self._record(opening, outputs)
@@ -215,9 +307,8 @@ class AwsTarget:
             return State.NEVER_STARTED, "a run did not finish: provision up" if unfinished else ""
         if self._emulation_is_over(record):
             return State.STOPPED, "the emulated account has ended, with all that it held"
-        own = record.owns_account
-        access = self._connect.emulated(start=False) if own else self._connect.real()
-        state, detail = self._opener.seen(access, Outputs.from_json(record.outputs))
+        access = self._access(record)
+        state, detail = self._opener.seen(access, Outputs.from_json(record.outputs), self._host)
         if state is State.FAILED and self._opener.is_ended_elsewhere(access):
             return State.STOPPED, (
                 "taken down from another place; provision down --delete-data clears what is kept "
@@ -225,14 +316,17 @@ class AwsTarget:
             )
         return state, detail
 
+    def _access(self, record: AwsRecord) -> Access | None:
+        own = record.owns_account
+        return self._connect.emulated(start=False) if own else self._connect.real()
+
     def _emulation_is_over(self, record: AwsRecord | None) -> bool:
         if record is None or not record.owns_account:
             return False
         return self._connect.emulated(start=False) is None
 
     def _endpoint_of(self, record: AwsRecord) -> Endpoint | None:
-        uri = Outputs.from_json(record.outputs).tracking_uri(scheme="https")
-        return None if uri is None else Endpoint(record.name, uri, record.mlflow_version)
+        return self._host.endpoint(Outputs.from_json(record.outputs), record.mlflow_version)
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -244,14 +338,20 @@ class AwsTarget:
         ):
             stored = self._require_same_kind(emulated, progress)
             own = emulated or (stored is not None and stored.owns_account)
-            access = self._connect.emulated(start=True) if own else self._connect.real()
+            access = self._begun(progress) if own else self._connect.real()
             opening = self._opener.look(access)
             here = Home(opening.me.account, opening.me.region)
             recorded = None if stored is None else Home(stored.account, stored.region)
-            require_home(self._spec.name, here, recorded=recorded, account=self._spec.aws.account)
+            account = None if own else self._spec.aws.account
+            require_home(self._spec.name, here, recorded=recorded, account=account)
             kind = " (emulated on this machine)" if opening.access.emulated else ""
             progress.note(f"{here}{kind or f' as {opening.me.arn}'}")
             yield self._opener.open(opening, progress)
+
+    def _begun(self, progress: Progress) -> Access | None:
+        """The emulated account, started where there is none, which may take its time."""
+        with progress.step("making the emulated account ready"):
+            return self._connect.emulated(start=True, say=progress.note)
 
     def _require_same_kind(self, emulated: bool, progress: Progress) -> AwsRecord | None:
         stored = self._stored()
@@ -293,7 +393,7 @@ class AwsTarget:
             emulated=opening.access.emulated,
             lent=opening.access.emulated and not opening.access.own,
             state=self._spec.aws.state,
-            mlflow_version=self._mlflow_version,
+            mlflow_version=self._host.mlflow_version,
             created_at=(stored.created_at if stored else "") or self._now(),
             applied_at=self._now() if outputs else (stored.applied_at if stored else ""),
             outputs=outputs or (stored.outputs if stored else {}),

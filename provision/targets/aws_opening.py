@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from provision.adapters import workspace
 from provision.adapters.cloud.emptying import empty_bucket
@@ -18,15 +19,24 @@ from provision.adapters.terraform.door import Terraform
 from provision.adapters.terraform.program import find_program
 from provision.adapters.terraform.sources import lay_out
 from provision.errors import MissingError
+from provision.model import boot_view
 from provision.model.account import Identity, ServerView
+from provision.model.boot import BootReport
 from provision.model.ledger import is_run
 from provision.model.outputs import Outputs
 from provision.model.spec import Spec
 from provision.model.status import State
 from provision.model.terraform_lock import LockInfo, lock_from
+from provision.targets.aws_host import AwsHost
 from provision.targets.aws_record import Access, AwsPaths
 from provision.targets.aws_work import AwsWork
 from provision.targets.base import Progress
+
+_STATES: Final = {
+    "running": State.STARTING,
+    "failed": State.FAILED,
+    "ready": State.RUNNING,
+}
 
 
 @dataclass(frozen=True)
@@ -134,25 +144,29 @@ class Opener:
         if gone:
             progress.note(f"{gone} versions of objects deleted")
 
-    def seen(self, access: Access | None, outputs: Outputs) -> tuple[State, str]:
-        """Machine and database as AWS sees them now."""
+    def seen(self, access: Access | None, outputs: Outputs, host: AwsHost) -> tuple[State, str]:
+        """Machine and database as AWS sees them now, and how far the machine says it is."""
         if access is None or outputs.server is None or outputs.database is None:
             return State.FAILED, "not everything is there: provision up"
         cloud = Cloud(access.environment, self._spec.aws.region)
-        view = server_view(cloud, outputs.server.instance_id, outputs.database.identifier)
-        return _state_of(view), _detail_of(view)
+        with ThreadPoolExecutor(1) as beside:
+            report = beside.submit(host.report, cloud, outputs) if access.boots else None
+            view = server_view(cloud, outputs.server.instance_id, outputs.database.identifier)
+            told = report.result() if report else None
+        return _state_of(view, told), _detail_of(view, told)
 
 
-def _state_of(view: ServerView) -> State:
+def _state_of(view: ServerView, report: BootReport | None) -> State:
     if view.machine is None or view.database is None:
         return State.FAILED
     if view.machine.state in ("stopped", "stopping"):
         return State.STOPPED
-    # Nothing on the machine answers yet, so nothing can be said to run.
-    return State.STARTING
+    # Without the machine's own word, nothing can be said to run.
+    return State.STARTING if report is None else _STATES[report.state]
 
 
-def _detail_of(view: ServerView) -> str:
+def _detail_of(view: ServerView, report: BootReport | None) -> str:
     machine = f"machine {view.machine.state}" if view.machine else "the machine is gone"
     database = f"database {view.database.status}" if view.database else "the database is gone"
-    return f"{machine}, {database}"
+    own = f", {boot_view.summary(report)}" if report is not None else ""
+    return f"{machine}, {database}{own}"

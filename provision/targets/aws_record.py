@@ -90,6 +90,21 @@ class AwsPaths:
         return self.root / "emulator"
 
     @property
+    def authority(self) -> Path:
+        """The certificate of the server's own authority (PEM), for clients."""
+        return self.root / "ca.pem"
+
+    @property
+    def password(self) -> Path:
+        """The first account's password."""
+        return self.root / "admin-password"
+
+    @property
+    def lab(self) -> Path:
+        """The folder of a rehearsal's lab."""
+        return self.root / "lab"
+
+    @property
     def lock(self) -> Path:
         """Held by the one command that changes the stack."""
         return self.root / "lock"
@@ -102,6 +117,7 @@ class Access:
     `environment` is for programs that talk to it; `fetching` for the one that must get a provider
     from elsewhere. `override` changes Terraform's provider for an emulated account, and `backend`
     the settings of a shared state there; `own` is an emulated account that is the stack's alone.
+    `boots`: a machine that is made there really boots.
     """
 
     environment: Mapping[str, str]
@@ -109,6 +125,7 @@ class Access:
     override: str | None = None
     backend: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
+    boots: bool = True
 
     @property
     def emulated(self) -> bool:
@@ -122,7 +139,9 @@ class Connect(Protocol):
     def real(self) -> Access:
         """The account that the user's AWS settings lead to."""
 
-    def emulated(self, *, start: bool) -> Access | None:
+    def emulated(
+        self, *, start: bool, say: Callable[[str], None] = lambda _: None
+    ) -> Access | None:
         """The stack's emulated account; `None` where there is none and `start` is off."""
 
     def end_emulated(self) -> None:

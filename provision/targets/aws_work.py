@@ -18,6 +18,7 @@ from provision.adapters.terraform.door import Terraform
 from provision.adapters.terraform.sources import write_adoption
 from provision.adapters.terraform.watch import Watch
 from provision.errors import RefusedError
+from provision.host.user_data import user_data
 from provision.model.account import Identity
 from provision.model.guards import PROTECTED
 from provision.model.leftovers import Found, Listing, Names, Sorted, sort_out
@@ -30,9 +31,7 @@ from provision.model.unfinished import KEPT, unfinished
 from provision.model.variables import variables
 from provision.targets.aws_record import Access
 from provision.targets.base import Progress
-
-USER_DATA = "#cloud-config\n"
-"""What the machine runs at its first boot. Nothing yet: it boots a plain Debian."""
+from provision.targets.host_delivery import Delivery
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class AwsWork:
 
     def _make(self, progress: Progress, title: str, *, destroy: bool = False) -> _Made:
         values = variables(
-            self.spec, account=self.me.account, run=self.run, user_data=USER_DATA,
+            self.spec, account=self.me.account, run=self.run, user_data=self._user_data(),
             region=self.me.region,
         )  # fmt: skip
         file = self.terraform.root / "provision.tfplan"
@@ -167,6 +166,11 @@ class AwsWork:
                 destroy=destroy, on_event=hear, watch=self._watch(),
             )  # fmt: skip
         return _Made(file, changes, tuple(planned))
+
+    def _user_data(self) -> str:
+        """What the machine runs at its first boot: it needs no more than where its stack lies."""
+        names = self.names
+        return user_data(name=names.stack, region=self.me.region, bucket=names.bucket)
 
     def _read(self, made: _Made, *, fresh: bool) -> Plan:
         """The plan; reading its file starts the provider once more, so only where it says more."""
@@ -204,9 +208,12 @@ class AwsWork:
 
     # -- doing ----------------------------------------------------------------------------------
 
-    def apply(self, planned: Planned, progress: Progress) -> None:
-        """Do exactly what was planned, then remove what was to be removed."""
-        board = _Board(LiveView.of(planned.plan, emulated=self.emulated))
+    def apply(self, planned: Planned, progress: Progress, beside: Delivery | None = None) -> None:
+        """Do exactly what was planned, then remove what was to be removed.
+
+        `beside` hears what is done, and its lines are shown too.
+        """
+        board = _Board(LiveView.of(planned.plan, emulated=self.emulated), beside)
         try:
             if not planned.plan.is_empty:
                 with progress.board(board.lines) as tell:
@@ -248,17 +255,21 @@ class AwsWork:
 class _Board:
     """The live view of an apply, fed by events."""
 
-    def __init__(self, view: LiveView, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, view: LiveView, beside: Delivery | None) -> None:
         self._view = view
-        self._clock = clock
+        self._beside = beside
+        self._clock = time.monotonic
         self.tell: Callable[[str], None] = lambda _: None
 
     def lines(self) -> list[str]:
         """The whole view now."""
-        return render_lines(self._view.at(self._clock()))
+        more = self._beside.lines() if self._beside else ()
+        return [*render_lines(self._view.at(self._clock())), *(f"  {line}" for line in more)]
 
     def hear(self, event: Event) -> None:
         """Take one event in, and tell what has ended."""
+        if self._beside is not None:
+            self._beside.hear(event)
         if not isinstance(event, ResourceEvent):
             return
         self._view = self._view.seen(event, self._clock())

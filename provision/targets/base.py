@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from provision.model.endpoint import Endpoint
+from provision.model.remote_session import RemoteSession
 from provision.model.status import State
 from provision.model.terraform_lock import LockInfo
 from provision.server.places import Place
@@ -74,7 +75,8 @@ class Started:
 class Snapshot:
     """A stack as seen from its own machine: bytes, counts, seconds.
 
-    `place` names the account of a stack that is not on this machine.
+    `place` names the account of a stack that is not on this machine, and `unanswered` says what it
+    means when the server of a running one does not answer.
     """
 
     state: State
@@ -87,6 +89,7 @@ class Snapshot:
     free_bytes: int
     sizing: str
     place: str = ""
+    unanswered: str = "it does not answer: provision check names the cause"
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,24 @@ class Held:
     lock: LockInfo
     lives: bool | None
     place: str
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What `repair` did: the number of the machine's run, files uploaded anew, what it changed."""
+
+    run: int
+    uploaded: Sequence[str]
+    changed: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RemoteCommand:
+    """How a command on the machine ended."""
+
+    code: int
+    out: str
+    err: str
 
 
 Tell = Callable[[str], None]
@@ -139,6 +160,28 @@ class StateLock(Protocol):
 
     def remove(self, held: Held, progress: Progress) -> None:
         """Remove that very lock. Raises `RefusedError` while its owner lives."""
+
+
+class Remote(Protocol):
+    """A server's machine that is somewhere else."""
+
+    def log_names(self) -> Sequence[str]:
+        """The logs that there are, the most useful first."""
+
+    def log(self, name: str, lines: int) -> list[str]:
+        """The last lines of one of them."""
+
+    def repair(self, progress: Progress) -> Repaired:
+        """Let the machine do all its work again, with a program that is uploaded again."""
+
+    def tunnel(self, port: int) -> RemoteSession:
+        """Open a session that leads from `port` of this machine to the server."""
+
+    def shell(self) -> RemoteSession:
+        """Open a session with a shell."""
+
+    def run(self, command: Sequence[str]) -> RemoteCommand:
+        """Run one command as root."""
 
 
 class Target(Protocol):
@@ -177,3 +220,6 @@ class Target(Protocol):
 
     def state_lock(self) -> StateLock | None:
         """The lock of its state; `None` on a rung that has no such state."""
+
+    def remote(self) -> Remote | None:
+        """Its machine, looked at from far away; `None` on a rung whose server is on this one."""

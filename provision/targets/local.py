@@ -190,6 +190,9 @@ class LocalTarget:
 
     # -- planning -------------------------------------------------------------------------------
 
+    def remote(self) -> None:
+        """None: the server is on this machine."""
+
     def _make_root(self) -> None:
         root = self._layout.root
         workspace.make_folder(root.parent, 0o711, enforce=False)

@@ -10,13 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from provision.model.endpoint import Credentials, Endpoint
 from provision.model.layout import Layout
 from provision.model.sizing import Sizing, Wishes
-from provision.model.spec import Spec
+from provision.model.spec import DEFAULT_PERMISSIONS, Spec
 from provision.server.settings import AuthSettings, ServerSettings
 from provision.targets.record import ANY_ADDRESS, StackRecord, netloc
 
 ADMIN = "admin"
-DEFAULT_PERMISSIONS = {"read": "READ", "none": "NO_PERMISSIONS"}
-"""`access.others` in MLflow's words."""
 
 
 @dataclass(frozen=True)

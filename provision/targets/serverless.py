@@ -139,6 +139,9 @@ class ServerlessTarget:
     def state_lock(self) -> None:
         """None: Terraform does not work here, and the system frees a killed command's own lock."""
 
+    def remote(self) -> None:
+        """None: the server is on this machine."""
+
     def _localise(self) -> int:
         if not self._layout.sqlite_file.exists():
             return 0

@@ -27,7 +27,7 @@ REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
     "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check", "env",
     "open", "logs", "serve", "archive", "restore", "move", "gc", "users", "handout", "cost",
-    "emulate", "version", "completion",
+    "repair", "tunnel", "ssh", "emulate", "rehearse", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -76,6 +76,9 @@ CASES |= {
     "status-offline": (_AWS, "status --offline"),
     "status-offline-json": (_AWS, "status --offline --json"),
     "status-offline-never-started": (GOOD, "status --offline"),
+    "repair-local": (GOOD, "repair"),
+    "ssh-local-json": (GOOD, "ssh --json -- true"),
+    "rehearse-local": (GOOD, "rehearse"),
     "unlock-local": (GOOD, "unlock"),
     "unlock-free": (_AWS, "unlock"),
     "unlock-nobody-to-ask": (_AWS, "unlock"),

@@ -79,10 +79,12 @@ ACCOUNT_PAGES = {
     "aws.md": ["plan", "up", "status", "down"],
     "in-your-account.md": ["init", "plan", "up", "status", "down"],
 }
+REHEARSAL_PAGE = "rehearsal.md"  # its commands boot a machine: tests/lab runs them
 CONSOLE_PAGES = [
     page
     for page in PAGES
-    if page.name not in ACCOUNT_PAGES and any(b.language == "console" for b in blocks_of(page))
+    if page.name not in {*ACCOUNT_PAGES, REHEARSAL_PAGE}
+    and any(b.language == "console" for b in blocks_of(page))
 ]
 
 

@@ -47,7 +47,7 @@ def test_apply_settles_and_destroy_leaves_the_account_as_it_was(
     assert again.code == 0, again.out
 
     outputs = {k: v["value"] for k, v in json.loads(tracking.ok("output", "-json")).items()}
-    assert outputs["artifacts"] == {"bucket": BUCKET, "uri": f"s3://{BUCKET}"}
+    assert outputs["artifacts"] == {"bucket": BUCKET, "uri": f"s3://{BUCKET}/artifacts"}
     assert outputs["database"]["address"] == ADDRESS
     _machine_is_as_promised(aws, outputs)
     _bucket_is_as_promised(aws)

@@ -170,7 +170,7 @@ def test_the_state_stack_makes_one_guarded_bucket(stack: Callable[[str], Workspa
     assert only(plan, "aws_s3_bucket")["bucket"] == f"provision-pricing-state-123456789012-{REGION}"
     versioning = only(plan, "aws_s3_bucket_versioning")["versioning_configuration"]
     assert versioning[0]["status"] == "Enabled"
-    assert len(resources(plan)) == 7
+    assert len(resources(plan)) == 8
 
 
 def test_an_account_that_forbids_roles_and_networks_is_asked_for_neither(

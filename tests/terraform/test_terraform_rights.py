@@ -16,6 +16,7 @@ pytestmark = [needs_terraform, pytest.mark.slow, pytest.mark.xdist_group("terraf
 BUCKET = f"provision-rights-123456789012-{REGION}"
 OTHER = "somebody-elses-bucket"
 ROLE = "provision-rights-server"
+PROGRAM = "provision/host/provision.pyz"
 VALUES = {"name": "rights", "region": REGION, "user_data": "#cloud-config\n"}
 
 
@@ -31,7 +32,8 @@ def role(aws: EmulatedAws, stack: Callable[[str], Workspace]) -> Any:
     for bucket in (BUCKET, OTHER):
         place = {"LocationConstraint": REGION}
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
-        s3.put_object(Bucket=bucket, Key="model", Body=b"1")
+        for key in ("model", "artifacts/model", PROGRAM):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"1")
     yield aws.client("s3", ROLE)
     for bucket in (BUCKET, OTHER):
         for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
@@ -42,26 +44,40 @@ def role(aws: EmulatedAws, stack: Callable[[str], Workspace]) -> Any:
 
 def test_role_can_do_all_that_mlflow_does_with_artifacts(role: Any) -> None:
     with enforced():
-        role.put_object(Bucket=BUCKET, Key="a", Body=b"x")
-        assert role.get_object(Bucket=BUCKET, Key="a")["Body"].read() == b"x"
-        role.head_object(Bucket=BUCKET, Key="a")
-        assert role.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 2
+        role.put_object(Bucket=BUCKET, Key="artifacts/a", Body=b"x")
+        assert role.get_object(Bucket=BUCKET, Key="artifacts/a")["Body"].read() == b"x"
+        role.head_object(Bucket=BUCKET, Key="artifacts/a")
+        assert role.list_objects_v2(Bucket=BUCKET, Prefix="artifacts/")["KeyCount"] == 2
         role.get_bucket_location(Bucket=BUCKET)
-        upload = role.create_multipart_upload(Bucket=BUCKET, Key="big")["UploadId"]
-        where = {"Bucket": BUCKET, "Key": "big", "UploadId": upload}
+        upload = role.create_multipart_upload(Bucket=BUCKET, Key="artifacts/big")["UploadId"]
+        where = {"Bucket": BUCKET, "Key": "artifacts/big", "UploadId": upload}
         tag = role.upload_part(**where, PartNumber=1, Body=b"x")["ETag"]
         role.list_parts(**where)
         parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
         role.complete_multipart_upload(**where, MultipartUpload=parts)
-        role.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "a"}, {"Key": "big"}]})
+        ours = [{"Key": "artifacts/a"}, {"Key": "artifacts/big"}]
+        role.delete_objects(Bucket=BUCKET, Delete={"Objects": ours})
+
+
+def test_role_reads_its_program_and_tells_how_it_is(role: Any) -> None:
+    with enforced():
+        assert role.get_object(Bucket=BUCKET, Key=PROGRAM)["Body"].read() == b"1"
+        for key in ("provision/boot/i-1.json", "provision/public/ca.pem"):
+            role.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+            assert role.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"{}"
 
 
 @pytest.mark.parametrize(
     "attempt",
     [
-        lambda s3: s3.get_object(Bucket=OTHER, Key="model"),
+        lambda s3: s3.get_object(Bucket=OTHER, Key="artifacts/model"),
         lambda s3: s3.list_objects_v2(Bucket=OTHER),
-        lambda s3: s3.put_object(Bucket=OTHER, Key="x", Body=b""),
+        lambda s3: s3.put_object(Bucket=OTHER, Key="artifacts/x", Body=b""),
+        lambda s3: s3.get_object(Bucket=BUCKET, Key="model"),
+        lambda s3: s3.put_object(Bucket=BUCKET, Key="model", Body=b""),
+        lambda s3: s3.put_object(Bucket=BUCKET, Key=PROGRAM, Body=b"mine now"),
+        lambda s3: s3.delete_object(Bucket=BUCKET, Key=PROGRAM),
+        lambda s3: s3.delete_object(Bucket=BUCKET, Key="provision/public/ca.pem"),
         lambda s3: s3.list_buckets(),
         lambda s3: s3.list_object_versions(Bucket=BUCKET),
         lambda s3: s3.put_bucket_versioning(
@@ -71,7 +87,9 @@ def test_role_can_do_all_that_mlflow_does_with_artifacts(role: Any) -> None:
         lambda s3: s3.delete_bucket(Bucket=BUCKET),
     ],
     ids=[
-        "read another bucket", "list another bucket", "write another bucket", "list buckets",
+        "read another bucket", "list another bucket", "write another bucket",
+        "read beside the artifacts", "write beside the artifacts", "change its program",
+        "delete its program", "delete the authority", "list buckets",
         "list versions", "stop versioning", "drop the TLS policy", "delete the bucket",
     ],
 )  # fmt: skip

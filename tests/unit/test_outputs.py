@@ -52,7 +52,8 @@ def test_recorded_outputs_arrive() -> None:
     assert found.server is not None
     assert found.server.instance_id.startswith("i-")
     assert found.artifacts == ArtifactsOutput(
-        "provision-churn-123456789012-eu-west-1", "s3://provision-churn-123456789012-eu-west-1"
+        "provision-churn-123456789012-eu-west-1",
+        "s3://provision-churn-123456789012-eu-west-1/artifacts",
     )
     assert found.database is not None
     assert found.database.address.endswith(":5432")

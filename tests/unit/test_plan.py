@@ -44,12 +44,12 @@ def done(actions: list[str], **more: Any) -> Plan:
 @pytest.mark.parametrize(
     ("name", "counts"),
     [
-        ("create", {Action.CREATE: 43}),
+        ("create", {Action.CREATE: 45}),
         ("noop", {}),
         ("changes", {Action.CREATE: 1, Action.UPDATE: 3, Action.REPLACE: 2}),
         ("kms", {Action.UPDATE: 4, Action.REPLACE: 3, Action.DESTROY: 1}),
         ("drift", {Action.CREATE: 1, Action.UPDATE: 1}),
-        ("destroy", {Action.DESTROY: 42}),
+        ("destroy", {Action.DESTROY: 44}),
         ("adopt", {Action.CREATE: 1, Action.ADOPT: 1}),
     ],
 )

@@ -7,7 +7,9 @@ from typing import Any
 
 from provision.adapters.cloud.failures import code_of, explained
 from provision.adapters.cloud.session import Cloud
+from provision.errors import ProvisionError
 from provision.model.account import DatabaseView, MachineView, ServerView
+from provision.model.leftovers import STACK_TAG
 
 
 def server_view(cloud: Cloud, instance_id: str, db_identifier: str) -> ServerView:
@@ -22,6 +24,22 @@ def server_view(cloud: Cloud, instance_id: str, db_identifier: str) -> ServerVie
         database = beside.submit(_database, rds, db_identifier)
         machine = _machine(cloud.client("ec2"), instance_id)
         return ServerView(machine, database.result())
+
+
+def elastic_ip(cloud: Cloud, stack: str) -> str:
+    """The address that stays, found by the stack's tag.
+
+    Raises `ProvisionError` where the account has none of it.
+    """
+    wanted = [{"Name": f"tag:{STACK_TAG}", "Values": [stack]}]
+    with explained(cloud, "look for the server's address"):
+        found = cloud.client("ec2").describe_addresses(Filters=wanted)["Addresses"]
+    if not found:
+        raise ProvisionError(
+            f"the stack {stack} has no Elastic IP in {cloud.region}",
+            next_step="provision plan shows what is missing; provision up makes it",
+        )
+    return str(found[0]["PublicIp"])
 
 
 def _machine(ec2: Any, instance_id: str) -> MachineView | None:

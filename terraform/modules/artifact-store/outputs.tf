@@ -4,6 +4,6 @@ output "bucket" {
 }
 
 output "uri" {
-  description = "The artifact root, as MLflow writes it."
-  value       = "s3://${aws_s3_bucket.this.id}"
+  description = "The artifact root, as MLflow writes it: apart from what the kit itself keeps in the bucket."
+  value       = "s3://${aws_s3_bucket.this.id}/artifacts"
 }

@@ -9,11 +9,12 @@ locals {
   bucket_arn   = "arn:${local.partition}:s3:::${var.bucket}"
   database_arn = "arn:${local.partition}:rds:${local.here}:db:${var.database_identifier}"
 
-  # What MLflow was seen to do with its bucket. Not s3:DeleteObjectVersion: a stolen role can hide
-  # an artifact, and the version below brings it back.
+  # The bucket's three parts: MLflow's artifacts, what the kit put there for the host, and what the
+  # host tells. What MLflow was seen to do with artifacts; not s3:DeleteObjectVersion: a stolen role
+  # can hide an artifact, and the version below brings it back.
   statements = [
     {
-      Sid      = "ListArtifacts"
+      Sid      = "ListBucket"
       Effect   = "Allow"
       Action   = ["s3:GetBucketLocation", "s3:ListBucket"]
       Resource = local.bucket_arn
@@ -22,7 +23,34 @@ locals {
       Sid      = "UseArtifacts"
       Effect   = "Allow"
       Action   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
-      Resource = "${local.bucket_arn}/*"
+      Resource = "${local.bucket_arn}/artifacts/*"
+    },
+    {
+      Sid      = "ReadProgram"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = "${local.bucket_arn}/provision/host/*"
+    },
+    {
+      Sid      = "TellHowItIs"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:PutObject"]
+      Resource = ["${local.bucket_arn}/provision/boot/*", "${local.bucket_arn}/provision/public/*"]
+    },
+    # Whoever gets hold of the role must not decide what the machine runs as root at its next boot,
+    # whatever else is ever allowed to it.
+    {
+      Sid      = "NeverChangeProgram"
+      Effect   = "Deny"
+      Action   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
+      Resource = "${local.bucket_arn}/provision/host/*"
+    },
+    # Six characters of AWS' own end a secret's ARN; with the marks, a plan shows the whole policy.
+    {
+      Sid      = "KeepLogin"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+      Resource = "arn:${local.partition}:secretsmanager:${local.here}:secret:${var.name}/admin-??????"
     },
     {
       Sid      = "FindDatabase"

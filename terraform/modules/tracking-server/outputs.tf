@@ -18,3 +18,8 @@ output "image_id" {
   description = "The image that the machine was made from, which later plans keep."
   value       = aws_instance.this.ami
 }
+
+output "login_secret_arn" {
+  description = "Where the server keeps the name and password of its first account: the secret's ARN, never its value."
+  value       = aws_secretsmanager_secret.admin.arn
+}

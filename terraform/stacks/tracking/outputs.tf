@@ -14,11 +14,12 @@ output "run" {
 }
 
 output "server" {
-  description = "The machine: its id, the address that stays, and the image that it was made from."
+  description = "The machine: its id, the address that stays, the image that it was made from, and the ARN of the secret with its first account."
   value = {
-    instance_id = module.tracking_server.instance_id
-    public_ip   = module.tracking_server.public_ip
-    image_id    = module.tracking_server.image_id
+    instance_id      = module.tracking_server.instance_id
+    public_ip        = module.tracking_server.public_ip
+    image_id         = module.tracking_server.image_id
+    login_secret_arn = module.tracking_server.login_secret_arn
   }
 }
 

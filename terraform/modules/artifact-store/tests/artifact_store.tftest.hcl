@@ -36,6 +36,10 @@ run "every_guard_is_on" {
     condition     = aws_s3_bucket.this.force_destroy == false
     error_message = "A bucket with objects must not vanish with a destroy."
   }
+  assert {
+    condition     = aws_s3_bucket_notification.this.eventbridge
+    error_message = "Rules must be able to see uploads."
+  }
 }
 
 run "plain_http_is_refused_in_every_partition" {

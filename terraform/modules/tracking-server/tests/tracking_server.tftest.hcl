@@ -71,22 +71,26 @@ run "the_role_may_do_exactly_this" {
   command = plan
 
   assert {
-    condition = sort(flatten([for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : statement.Action])) == tolist([
+    condition = sort(flatten([for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : statement.Action if statement.Effect == "Allow"])) == tolist([
       "rds:DescribeDBInstances",
-      "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetBucketLocation", "s3:GetObject",
-      "s3:ListBucket", "s3:ListMultipartUploadParts", "s3:PutObject",
-      "secretsmanager:GetSecretValue",
+      "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetBucketLocation", "s3:GetObject", "s3:GetObject", "s3:GetObject",
+      "s3:ListBucket", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObject",
+      "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
     ])
     error_message = "The role's actions are a closed list: what MLflow was seen to need, and no deleting of versions."
   }
   assert {
     condition = toset(flatten([for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : statement.Resource])) == toset([
       "arn:aws:s3:::provision-churn-123456789012-eu-west-1",
-      "arn:aws:s3:::provision-churn-123456789012-eu-west-1/*",
+      "arn:aws:s3:::provision-churn-123456789012-eu-west-1/artifacts/*",
+      "arn:aws:s3:::provision-churn-123456789012-eu-west-1/provision/boot/*",
+      "arn:aws:s3:::provision-churn-123456789012-eu-west-1/provision/host/*",
+      "arn:aws:s3:::provision-churn-123456789012-eu-west-1/provision/public/*",
       "arn:aws:rds:eu-west-1:123456789012:db:provision-churn",
       "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!db-*",
+      "arn:aws:secretsmanager:eu-west-1:123456789012:secret:provision-churn/admin-??????",
     ])
-    error_message = "The role must reach this bucket and this database alone."
+    error_message = "The role must reach this bucket, this database and these two secrets alone."
   }
   assert {
     condition = alltrue([
@@ -99,6 +103,34 @@ run "the_role_may_do_exactly_this" {
   assert {
     condition     = aws_iam_role_policy_attachment.managed_instance[0].policy_arn == "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
     error_message = "Session Manager must be the way in."
+  }
+}
+
+run "the_role_cannot_change_what_runs_as_root" {
+  command = plan
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : "${statement.Resource} ${join(" ", statement.Action)}" if statement.Effect == "Deny"
+    ] == ["arn:aws:s3:::provision-churn-123456789012-eu-west-1/provision/host/* s3:DeleteObject s3:DeleteObjectVersion s3:PutObject"]
+    error_message = "The program that the host starts must be out of the role's reach."
+  }
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement :
+      !contains(statement.Action, "s3:PutObject") || !contains(flatten([statement.Resource]), "arn:aws:s3:::provision-churn-123456789012-eu-west-1/*")
+      if statement.Effect == "Allow"
+    ])
+    error_message = "Nothing may be written beside artifacts and reports."
+  }
+}
+
+run "the_place_of_the_first_account_is_empty_and_goes_at_once" {
+  command = plan
+
+  assert {
+    condition     = aws_secretsmanager_secret.admin.name == "provision-churn/admin" && aws_secretsmanager_secret.admin.recovery_window_in_days == 0
+    error_message = "The secret must have its name, and not block it after a teardown."
   }
 }
 
@@ -122,7 +154,7 @@ run "china_has_its_own_names" {
     values = { partition = "aws-cn" }
   }
   assert {
-    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : startswith(statement.Resource, "arn:aws-cn:")])
+    condition     = alltrue([for arn in flatten([for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : statement.Resource]) : startswith(arn, "arn:aws-cn:")])
     error_message = "Every ARN must be of the partition that the stack lives in."
   }
   assert {

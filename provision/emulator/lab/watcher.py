@@ -1,0 +1,101 @@
+"""Follows an account: whatever changes there happens in the lab a moment later."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+from provision.emulator.lab.site import Site
+from provision.errors import ProvisionError
+
+_LOG = logging.getLogger("provision.emulator.lab")
+_PATH = "/provision/rehearsal"
+_GLANCE_SECONDS = 2  # machines that end by themselves are noticed so late at most
+_LONGEST_COMMAND = 3600.0  # the document's own default
+_SHELL = "AWS-RunShellScript"
+
+
+class Watcher:
+    """One thread that looks, and one for each command that the account was sent."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._host = urlsplit(site.account.endpoint).netloc
+        self._seen = -1
+        self._taken: set[tuple[str, str]] = set()
+        self._agents: list[str] | None = None
+        self.ending = threading.Event()
+
+    def watch(self) -> None:
+        """Until the account is gone, or `ending` is set."""
+        while not self.ending.is_set():
+            try:
+                news = self._news()
+            except OSError:
+                _LOG.info("the account has ended, and so does the lab")
+                return
+            self._follow(news)
+
+    def _follow(self, news: dict[str, Any]) -> None:
+        if news["version"] != self._seen or self._site.lost_machines():
+            self._site.problem = self._look(news["boots"])
+        self._seen = news["version"]
+        self._site.show_memory()
+        self._tell_agents()
+        for command in news["commands"]:
+            self._take(command)
+
+    def _look(self, boots: dict[str, int]) -> str:
+        """Follow the account; returns what went wrong, which is tried again at the next change."""
+        try:
+            self._site.look(boots)
+        except ProvisionError as error:
+            _LOG.error("%s; %s", error.message, error.next_step)
+            return f"{error.message}; {error.next_step}"
+        except Exception as error:
+            _LOG.exception("the lab could not follow its account")
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    def _news(self) -> dict[str, Any]:
+        found = self._ask("GET", f"{_PATH}?after={self._seen}&wait={_GLANCE_SECONDS}")
+        return dict(json.loads(found))
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> bytes:
+        connection = http.client.HTTPConnection(self._host, timeout=60)
+        try:
+            connection.request(method, path, body)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
+    def tell(self, told: dict[str, Any]) -> None:
+        """Tell the account what only its machines can know."""
+        self._ask("PUT", _PATH, json.dumps(told))
+
+    def _tell_agents(self) -> None:
+        """The stand-in for Systems Manager's agent is there once a machine has installed it."""
+        agents = sorted(name for name, machine in self._site.machines.items() if machine.has_agent)
+        if agents != self._agents:
+            self._agents = agents
+            self.tell({"agents": agents})
+
+    def _take(self, command: dict[str, Any]) -> None:
+        name = (command["id"], command["instance"])
+        if name not in self._taken:
+            self._taken.add(name)
+            threading.Thread(target=self._execute, args=(command,), daemon=True).start()
+
+    def _execute(self, command: dict[str, Any]) -> None:
+        code, out, err = 1, "", f"the lab knows no document {command['document']}"
+        machine = self._site.machines.get(command["instance"])
+        if machine is not None and command["document"] == _SHELL:
+            script = "\n".join([*command["lines"], ""])
+            done = machine.run(["/bin/sh", "-s"], given=script, patience=_LONGEST_COMMAND)
+            code, out, err = done.code, done.out, done.err
+        result = {"id": command["id"], "instance": command["instance"]}
+        self.tell({"results": [{**result, "code": code, "out": out, "err": err}]})

@@ -1,0 +1,1 @@
+"""What runs on the server's machine: an idempotent program that needs only Debian's Python."""

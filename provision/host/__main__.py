@@ -1,0 +1,70 @@
+"""`provision.pyz`: bring this machine into the state that its stack asks for.
+
+All phases, or those that are named; `--again` is allowed for clarity and changes nothing, as each
+run looks at everything anew. Exit codes: 0 ready, 1 failed, 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from provision.host import watch
+from provision.host.aws import Aws
+from provision.host.commands import SystemCommands
+from provision.host.failures import HostError
+from provision.host.phases import BODIES
+from provision.host.places import Places
+from provision.host.run import Host, Log, Run, only_one
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the arguments, take the lock, and run."""
+    chosen = _parser().parse_args(arguments)
+    os.umask(0o022)
+    places = Places(Path(chosen.root))
+    log = Log(places.log)
+    try:
+        with only_one(places.lock, log.say):
+            code = _work(chosen, _host(places), log)
+    except HostError as error:
+        log.say(f"{error.code}: {error.message}\n  next: {error.next_step}")
+        code = error.exit_code
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("provision.pyz", description=__doc__)
+    parser.add_argument("phases", nargs="*", metavar="PHASE", help=", ".join(BODIES))
+    parser.add_argument("--again", action="store_true", help="a repair")
+    parser.add_argument("--since", default="", help="when the machine began (ISO 8601)")
+    parser.add_argument("--root", default="/", help="another folder than / (rehearsals)")
+    parser.add_argument("--renew-password", action="store_true", help="only that")
+    parser.add_argument("--watch", action="store_true", help="only look at the certificate")
+    return parser
+
+
+def _host(places: Places) -> Host:
+    stack = json.loads(places.stack.read_text(encoding="utf-8"))
+    return Host(places, SystemCommands(), Aws(stack))
+
+
+def _work(chosen: argparse.Namespace, host: Host, log: Log) -> int:
+    if chosen.renew_password or chosen.watch:
+        log.say(watch.renew_password(host) if chosen.renew_password else watch.watch(host))
+        return 0
+    unknown = [name for name in chosen.phases if name not in BODIES]
+    if unknown:
+        log.say(f"no such phase: {', '.join(unknown)}; there are {', '.join(BODIES)}")
+        return 2
+    wanted = chosen.phases or list(BODIES)
+    phases = [(name, body) for name, body in BODIES.items() if name in wanted]
+    report = Run(host, log, chosen.since).go(phases)
+    return 0 if report.state == "ready" else 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""The server's machine of a stack in an account: brought up, looked at, mended from far away."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from provision.adapters import workspace
+from provision.adapters.cloud import host as told
+from provision.adapters.cloud.commands import run_on_machine
+from provision.adapters.cloud.objects import Bucket, read_object
+from provision.adapters.cloud.server import elastic_ip, server_view
+from provision.adapters.cloud.session import Cloud
+from provision.adapters.tracking import TrackingClient
+from provision.adapters.wheels import WheelCache
+from provision.errors import CheckFailedError, MissingError, ProvisionError
+from provision.model.account import Identity
+from provision.model.boot import CA_KEY, BootReport
+from provision.model.endpoint import Credentials, Endpoint
+from provision.model.leftovers import Names
+from provision.model.outputs import Outputs, ServerOutput
+from provision.model.plan import Plan
+from provision.model.spec import Spec
+from provision.targets import host_bundle
+from provision.targets.aws_record import AwsPaths
+from provision.targets.base import Progress
+from provision.targets.host_delivery import Delivery
+from provision.targets.host_wait import HostWait, Patience
+
+TUNNEL_PORT: Final = 8443
+"""Where a tunnel ends on this machine, unless it is told otherwise."""
+
+_AGAIN: Final = "systemctl restart --no-block provision-host.service"
+_REACH_SECONDS: Final = 60.0
+_CONSOLE_LINES: Final = 8
+_USER: Final = "admin"
+_PATIENCE: Final = Patience()
+
+
+class NotWrittenError(MissingError):
+    """The machine has not come so far that clients could get in."""
+
+
+@dataclass(frozen=True)
+class AwsHost:
+    """One stack's machine. `cache` keeps what comes from the package index."""
+
+    spec: Spec
+    paths: AwsPaths
+    cache: WheelCache
+    mlflow_version: str
+    patience: Patience = _PATIENCE
+
+    # -- what it starts with --------------------------------------------------------------------
+
+    def delivery(self, cloud: Cloud, me: Identity, plan: Plan) -> Delivery:
+        """The upload of the bundle, not begun yet."""
+        arch, packages = host_bundle.architecture(self.spec), self.spec.aws.packages
+        names = Names.of(self.spec.name, me.account, me.region)
+        fetched = {}
+
+        def fetch(tell: Callable[[str], None]) -> None:
+            tell("fetching what the server's machine starts with")
+            fetched.update(host_bundle.fetched(self.cache, arch, packages))
+
+        def send(tell: Callable[[str], None]) -> tuple[str, ...]:
+            settings = host_bundle.host_settings(
+                self.spec, names, region=me.region, address=elastic_ip(cloud, names.stack),
+                mlflow_version=self.mlflow_version,
+            )  # fmt: skip
+            made = host_bundle.bundle(settings, arch, fetched)
+            done: list[str] = []
+
+            def on_done(name: str) -> None:
+                done.append(name)
+                tell(f"the server's program: {len(done)} of {len(made.files)} files in the bucket")
+
+            return host_bundle.upload(cloud, Bucket(names.bucket, me.account), made, on_done)
+
+        return Delivery(plan, fetch, send)
+
+    # -- bringing it up -------------------------------------------------------------------------
+
+    def bring_up(
+        self, cloud: Cloud, outputs: Outputs, changed: Sequence[str], progress: Progress
+    ) -> BootReport:
+        """Wait until the machine has done what the bundle says; returns its report.
+
+        A machine that was ready, and whose bundle has changed, or that failed, is told to do it
+        again. Raises `ProvisionError` naming what failed on it, or why nothing is heard of it.
+        """
+        before = self.report(cloud, outputs)
+        if before is not None and before.state == "ready" and not changed:
+            return before
+        over = before is not None and before.state in ("ready", "failed")
+        if over:
+            progress.note("the machine's program has changed: it does its work again")
+            self._again(cloud, outputs, progress)
+        return self._wait(cloud, outputs).until_ready(
+            progress, after_run=before.run if before is not None and over else 0
+        )
+
+    def repair(self, cloud: Cloud, outputs: Outputs, progress: Progress) -> BootReport:
+        """Let the machine do all its work again; returns the report of that run.
+
+        Raises `MissingError` where Systems Manager cannot reach it.
+        """
+        before = self.report(cloud, outputs)
+        with progress.step("telling the machine to begin again"):
+            self.run(cloud, outputs, [_AGAIN])
+        after = before.run if before is not None else 0
+        return self._wait(cloud, outputs).until_ready(progress, after_run=after)
+
+    def _again(self, cloud: Cloud, outputs: Outputs, progress: Progress) -> None:
+        try:
+            self.run(cloud, outputs, [_AGAIN])
+        except ProvisionError as error:
+            # A machine that failed tries again by itself; one that is ready has to be told.
+            progress.note(f"{error.message}; {error.next_step}")
+
+    def run(self, cloud: Cloud, outputs: Outputs, commands: Sequence[str]) -> str:
+        """Run a command on the machine and return its output; raises when it fails."""
+        ran = run_on_machine(cloud, _machine(outputs).instance_id, commands)
+        if ran.code != 0:
+            raise ProvisionError(
+                f"on the machine, `{commands[-1]}` ended with {ran.code}: "
+                f"{(ran.err or ran.out).strip()[-500:]}",
+                next_step="provision logs boot shows how the machine is",
+            )
+        return ran.out
+
+    def _wait(self, cloud: Cloud, outputs: Outputs) -> HostWait:
+        def look() -> BootReport | None:
+            return self.report(cloud, outputs)
+
+        def silent(what: str) -> ProvisionError:
+            return self._silence(cloud, outputs, what)
+
+        return HostWait(look, silent, self.patience)
+
+    def _silence(self, cloud: Cloud, outputs: Outputs, what: str) -> ProvisionError:
+        """What can be known of a machine that does not report: AWS' own view, and its console."""
+        machine = _machine(outputs)
+        database = outputs.database.identifier if outputs.database else ""
+        seen = server_view(cloud, machine.instance_id, database).machine
+        if seen is None or seen.state not in ("running", "pending"):
+            state = seen.state if seen else "gone"
+            return ProvisionError(
+                f"the machine {machine.instance_id} {what}: it is {state}",
+                next_step="start it in the console; where it is gone, provision up makes it anew",
+            )
+        said: list[str] = []
+        with contextlib.suppress(ProvisionError):
+            said = told.read_console(cloud, machine.instance_id, _CONSOLE_LINES)
+        console = "".join(f"\n  | {line}" for line in said) or " (its console is empty)"
+        return ProvisionError(
+            f"the machine {machine.instance_id} runs and {what}. Either it gets no credentials of "
+            "its role (instance profile), or finds no way to S3 (its Elastic IP, the route table, "
+            "way out on port 443), or its first start (user data) did not run. The end of its "
+            f"console:{console}",
+            next_step="aws ec2 get-console-output --latest --output text --instance-id "
+            f"{machine.instance_id} shows all of it; mend what it names, then provision up",
+        )
+
+    # -- what it tells --------------------------------------------------------------------------
+
+    def report(self, cloud: Cloud, outputs: Outputs) -> BootReport | None:
+        """The machine's boot report; `None` before it wrote one, or without a machine."""
+        if outputs.server is None or outputs.artifacts is None:
+            return None
+        return told.read_report(cloud, _bucket(outputs), outputs.server.instance_id)
+
+    def boot_log(self, cloud: Cloud, outputs: Outputs) -> list[str]:
+        """The last lines of the machine's boot log."""
+        return told.read_boot_log(cloud, _bucket(outputs), _machine(outputs).instance_id)
+
+    # -- the way in -----------------------------------------------------------------------------
+
+    def fetch_keys(self, cloud: Cloud, outputs: Outputs) -> None:
+        """Put what clients need into the stack's folder: the authority, and the password.
+
+        Raises `NotWrittenError` while the machine has not written one of them.
+        """
+        authority = read_object(cloud, _bucket(outputs), CA_KEY)
+        if authority is None:
+            raise _not_there(f"s3://{_bucket(outputs).name}/{CA_KEY}")
+        workspace.write_text(self.paths.authority, authority.decode("ascii"), mode=0o644)
+        if self.spec.access.auth != "basic":
+            self.paths.password.unlink(missing_ok=True)
+            return
+        secret = _machine(outputs).login_secret_arn or f"provision-{self.spec.name}/admin"
+        login = told.read_login(cloud, secret)
+        if login is None:
+            raise _not_there(f"the secret {secret}")
+        workspace.write_text(self.paths.password, login.password.reveal() + "\n")
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether the stack's folder holds what clients need."""
+        password = self.spec.access.auth != "basic" or self.paths.password.exists()
+        return password and self.paths.authority.exists()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether some network may reach the server; otherwise a tunnel alone leads in."""
+        return bool(self.spec.aws.ingress)
+
+    def endpoint(self, outputs: Outputs, mlflow_version: str) -> Endpoint | None:
+        """How clients get in: by its name or address, or where no port is open by the tunnel."""
+        if outputs.server is None:
+            return None
+        own = f"https://{self.spec.access.domain or outputs.server.public_ip}"
+        tunnel = f"https://localhost:{TUNNEL_PORT}"
+        uri, other = (own, tunnel) if self.is_open else (tunnel, own)
+        password = self.paths.password
+        return Endpoint(
+            self.spec.name,
+            uri,
+            mlflow_version,
+            credentials=Credentials(_USER, password) if password.exists() else None,
+            ca_file=self.paths.authority if self.paths.authority.exists() else None,
+            aliases=(other,) if not self.is_open else (),
+            direct=self.spec.artifacts.mode == "direct",
+        )
+
+    def require_reached(self, endpoint: Endpoint, progress: Progress) -> None:
+        """Return once a client here gets the server's own word that all is well with it.
+
+        Raises `CheckFailedError` with what a client meets instead.
+        """
+        with progress.step(f"asking {endpoint.uri} from here"):
+            deadline = time.monotonic() + _REACH_SECONDS
+            for problem in _problems(endpoint):
+                if problem is None:
+                    return
+                if time.monotonic() > deadline:
+                    raise CheckFailedError(
+                        f"the machine is ready, but {endpoint.uri} cannot be used from here: "
+                        f"{problem}",
+                        next_step="provision check names the layer; is this machine in one of the "
+                        "networks of aws: ingress:?",
+                    )
+                time.sleep(1)
+
+
+def _problems(endpoint: Endpoint) -> Iterator[str | None]:
+    """Why the server cannot be used, asked anew each time; `None` once it can."""
+    while True:
+        try:
+            with TrackingClient.from_endpoint(endpoint) as client:
+                status = client.server_status()
+            state = None if status is None else status.get("state")
+            yield None if state in (None, "ok") else f"the server says {state}"
+        except ProvisionError as error:
+            yield error.message
+
+
+def _bucket(outputs: Outputs) -> Bucket:
+    if outputs.artifacts is None or outputs.account_id is None:
+        raise _no_machine()
+    return Bucket(outputs.artifacts.bucket, outputs.account_id)
+
+
+def _machine(outputs: Outputs) -> ServerOutput:
+    if outputs.server is None:
+        raise _no_machine()
+    return outputs.server
+
+
+def _no_machine() -> MissingError:
+    return MissingError(
+        "the stack has no machine", next_step="provision up makes it, or makes it whole"
+    )
+
+
+def _not_there(what: str) -> NotWrittenError:
+    return NotWrittenError(
+        f"the server has not written {what} yet",
+        next_step="provision status shows how far its machine is; provision repair starts it again",
+    )

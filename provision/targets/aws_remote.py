@@ -1,0 +1,103 @@
+"""What can be done to a stack's machine from far away, once it is there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from provision.adapters.cloud.commands import open_session, run_on_machine
+from provision.adapters.cloud.host import read_console
+from provision.errors import MissingError
+from provision.model import boot_view
+from provision.model.outputs import Outputs
+from provision.model.plan import Plan
+from provision.model.remote_session import RemoteSession
+from provision.targets.aws_host import AwsHost
+from provision.targets.aws_opening import Opening
+from provision.targets.base import Progress, RemoteCommand, Repaired
+
+_HTTPS: Final = "443"
+_FORWARD: Final = "AWS-StartPortForwardingSession"
+_JOURNALS: Final = {"server": "mlflow.service", "proxy": "caddy.service"}
+_CONSOLE: Final = "console"
+
+
+@dataclass(frozen=True)
+class AwsRemote:
+    """One stack's machine, with the account that it is in opened. See `targets.base.Remote`."""
+
+    host: AwsHost
+    opening: Opening
+    outputs: Outputs
+
+    @property
+    def _instance(self) -> str:
+        if self.outputs.server is None:
+            raise MissingError("the stack has no machine", next_step="provision up makes it")
+        return self.outputs.server.instance_id
+
+    # -- logs -----------------------------------------------------------------------------------
+
+    def log_names(self) -> Sequence[str]:
+        """The logs that there are, the most useful first: how it boots, until it serves."""
+        report = self.host.report(self.opening.cloud, self.outputs)
+        names = ["boot", *_JOURNALS, _CONSOLE]
+        return (
+            names if report is None or report.state != "ready" else [*_JOURNALS, "boot", _CONSOLE]
+        )
+
+    def log(self, name: str, lines: int) -> list[str]:
+        """The last lines of one of them."""
+        cloud = self.opening.cloud
+        if name == "boot":
+            return self._boot(lines)
+        if name == _CONSOLE:
+            return read_console(cloud, self._instance, lines)
+        command = f"journalctl --unit {_JOURNALS[name]} --lines {lines} --no-pager --output cat"
+        return self.host.run(cloud, self.outputs, [command]).splitlines()
+
+    def _boot(self, lines: int) -> list[str]:
+        report = self.host.report(self.opening.cloud, self.outputs)
+        if report is None:
+            raise MissingError(
+                f"the machine {self._instance} has not reported yet",
+                next_step="provision logs console shows what it printed; provision up waits for it",
+            )
+        log = self.host.boot_log(self.opening.cloud, self.outputs)
+        return boot_view.transcript(report, log[-lines:] if lines else [])
+
+    # -- mending --------------------------------------------------------------------------------
+
+    def repair(self, progress: Progress) -> Repaired:
+        """Upload the bundle again, let the machine do all its work again, and say what changed."""
+        opening = self.opening
+        delivery = self.host.delivery(opening.cloud, opening.me, Plan())
+        delivery.start()
+        with progress.step("bringing the server's program to the bucket"):
+            uploaded = delivery.finish()
+        report = self.host.repair(opening.cloud, self.outputs, progress)
+        self.host.fetch_keys(opening.cloud, self.outputs)
+        return Repaired(report.run, tuple(uploaded), tuple(boot_view.changes(report)))
+
+    # -- ways in --------------------------------------------------------------------------------
+
+    def tunnel(self, port: int) -> RemoteSession:
+        """A session that forwards `port` of this machine to the server."""
+        return open_session(
+            self.opening.cloud,
+            self._instance,
+            _FORWARD,
+            {"portNumber": [_HTTPS], "localPortNumber": [str(port)]},
+        )
+
+    def shell(self) -> RemoteSession:
+        """A session with a shell on the machine."""
+        return open_session(self.opening.cloud, self._instance, None, {})
+
+    def run(self, command: Sequence[str]) -> RemoteCommand:
+        """Run one command as root, its words as they are; a single one may be a shell's line."""
+        line = command[0] if len(command) == 1 else shlex.join(command)
+        ran = run_on_machine(self.opening.cloud, self._instance, [line])
+        return RemoteCommand(ran.code, ran.out, ran.err)

@@ -1,0 +1,169 @@
+"""`target: rehearsal` by the command itself: the page's commands in their order, on a real boot."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import ROOT
+from tests.conftest import Cli
+from tests.docs.blocks import blocks_of, commands_of
+from tests.needs import insist
+from tests.terraform.program import environment
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.needs("terraform", "rehearsal"),
+    pytest.mark.xdist_group("rehearsal"),
+]
+PAGE = ROOT / "docs" / "rehearsal.md"
+TYPED = [c for b in blocks_of(PAGE) if b.language == "console" for c in commands_of(b)]
+# The emulation's own authority: choosing another one costs the provider 80 more seconds of sleep.
+QUICKER = "  settings: {database_ca: rds-ca-default}\n"
+_LEFT_OUT = ("HOME", "GOGC", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+CLIENT = """\
+import mlflow
+mlflow.set_experiment("rehearsed")
+with mlflow.start_run() as run:
+    mlflow.log_metric("auc", 0.81)
+    mlflow.log_text("x" * 1_000_000, "big.txt")
+text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/big.txt")
+print(len(text), mlflow.get_run(run.info.run_id).data.metrics["auc"])
+"""
+
+
+@dataclass
+class Life:
+    """Everything that was typed, and what came of it."""
+
+    cli: Cli
+    said: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
+
+    def type(self, command: str) -> subprocess.CompletedProcess[str]:
+        words = shlex.split(command)[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "provision", *words], cwd=self.cli.folder, env=self.cli.env(),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=1200,
+        )  # fmt: skip
+        self.said[command] = done
+        return done
+
+    def out(self, command: str) -> str:
+        done = self.said[command]
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    insist("rehearsal")
+    folder = tmp_path_factory.mktemp("rehearsal")
+    desk = folder / "churn"
+    desk.mkdir()
+    seen = environment(folder) | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": _cache()}
+    seen |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    # The way into the lab is no proxy's; the emulated account closes those to AWS by itself.
+    lived = Life(Cli(desk, {k: v for k, v in seen.items() if k not in _LEFT_OUT}))
+    (spec,) = (block.text for block in blocks_of(PAGE) if block.language == "yaml")
+    lived.cli.spec(spec + QUICKER)
+    try:
+        for command in TYPED[:-1]:
+            lived.type(command)
+        yield lived
+    finally:
+        if "provision down --delete-data --yes" not in lived.said:
+            lived.type("provision down --delete-data --yes")
+
+
+def _cache() -> str:
+    """The user's own: images and packages are not fetched again for each run of the tests."""
+    return str(Path.home() / ".cache")
+
+
+def test_up_ends_with_a_server_that_answers_and_showed_each_phase(life: Life) -> None:
+    out = life.out("provision up --yes")
+    assert "churn is up" in out and "https://198.18." in out
+    said = life.said["provision up --yes"].stderr
+    for phase in ("role", "bundle", "environment", "database", "service", "proxy", "ready"):
+        assert any(line.startswith(f"{phase} ") for line in said.splitlines()), said
+
+
+def test_check_verifies_with_the_servers_own_authority(life: Life) -> None:
+    out = life.out("provision check")
+    assert "TLSv1.3" in out and "works for clients" in out
+
+
+def test_env_names_the_authority_and_a_real_client_logs_there(life: Life) -> None:
+    lines = life.out("provision env --format dotenv").splitlines()
+    values = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    assert values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] == "false"
+    authority = Path(values["MLFLOW_TRACKING_SERVER_CERT_PATH"])
+    password = authority.with_name("admin-password")
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (authority, password)] == [0o644, 0o600]
+    secret = {"MLFLOW_TRACKING_PASSWORD": password.read_text().strip()}
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT], env=life.cli.env() | values | secret, cwd=life.cli.folder,
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "1000000 0.81"
+
+
+def test_status_comes_from_the_machine_and_the_server(life: Life) -> None:
+    out = life.out("provision status")
+    assert "running (machine running, database available, ready)" in out
+    assert "postgresql" in out
+
+
+def test_logs_come_from_the_bucket_and_from_the_machine(life: Life) -> None:
+    assert "ready" in life.out("provision logs boot")
+    assert len(life.out("provision logs server --lines 20").splitlines()) <= 20
+
+
+def test_commands_run_on_the_machine(life: Life) -> None:
+    assert life.out("provision ssh -- systemctl is-active mlflow caddy").split() == ["active"] * 2
+    assert life.type("provision ssh -- sh -c 'exit 7'").returncode == 7
+
+
+def test_repair_finds_nothing_and_then_what_somebody_broke(life: Life) -> None:
+    assert "nothing on it had to be changed" in life.out("provision repair")
+    broken = life.type("provision ssh -- rm -f /etc/caddy/Caddyfile")
+    assert broken.returncode == 0, broken.stderr
+    mended = life.type("provision repair --json")
+    assert mended.returncode == 0, mended.stderr
+    assert any("proxy" in what for what in json.loads(mended.stdout)["changed"])
+
+
+def test_a_wrong_authority_is_named_and_up_fetches_the_right_one(life: Life) -> None:
+    authority = life.cli.folder / ".provision/churn/aws/ca.pem"
+    right = authority.read_text(encoding="utf-8")
+    from tests.certificates import Authority
+
+    other = Authority(life.cli.folder)
+    authority.write_bytes(other.ca_file.read_bytes())
+    check = life.type("provision check --json")
+    assert check.returncode == 6
+    failed = [f for f in json.loads(check.stdout)["findings"] if f["outcome"] == "failed"]
+    assert [f["id"] for f in failed] == ["tls.unknown-ca"]
+    up = life.type("provision up --yes --json")
+    assert up.returncode == 0, up.stderr
+    assert authority.read_text(encoding="utf-8") == right
+
+
+def test_down_leaves_nothing(life: Life) -> None:
+    lab = life.cli.folder / ".provision/churn/aws/lab"
+    down = life.type(TYPED[-1])
+    assert down.returncode == 0, down.stderr
+    assert "nothing that carries the tag" in down.stdout
+    assert not lab.exists()
+    mounts = Path("/proc/mounts").read_text(encoding="utf-8")
+    assert str(life.cli.folder) not in mounts
