@@ -36,8 +36,9 @@ class HostSettings:
 
     `hosts` are the names and addresses that clients use, the tracking URI's first: its Elastic IP,
     or `domain`. `artifact_root` is an S3 URI; `admin_secret` a secret's name or ARN, empty without
-    auth. `default_permission` is what accounts may do with what is not theirs. `memory` is in bytes; it, `workers` and `threads` are `None` for the arithmetic's choice.
-    `extra_hosts` are answered too, in MLflow's syntax (`*.lab.example`), but get no certificate.
+    auth. `default_permission` is what accounts may do with what is not theirs. `memory` is in
+    bytes; it, `workers` and `threads` are `None` for the arithmetic's choice. `extra_hosts` are
+    answered too, in MLflow's syntax (`*.lab.example`), but get no certificate.
     """
 
     name: str
