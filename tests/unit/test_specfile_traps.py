@@ -167,7 +167,7 @@ def test_the_file_of_a_problem_is_whole_and_on_one_line() -> None:
         ("worker: 1", "(did you mean `workers`, under `server`?)"),
         ("host: 0.0.0.0", "(did you mean `listen`, under `access`?)"),
         ("server: {host: 0.0.0.0}", "(did you mean `listen`, under `access`?)"),
-        ("artifacts: {zzz: 1}", "(known here: path)"),
+        ("artifacts: {zzz: 1}", "(known here: path, mode)"),
         ("target: AWS", "(did you mean `aws`?)"),
         ("target: docker", "(did you mean `compose`?)"),
         ("target: rehersal", "(did you mean `rehearsal`?)"),
