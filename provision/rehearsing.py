@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from provision.adapters.cloud import power
@@ -19,12 +19,13 @@ from provision.errors import CheckFailedError, ProvisionError
 from provision.model.endpoint import Endpoint
 from provision.model.outputs import Outputs
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord
+from provision.targets.aws_remote import AwsRemote
 from provision.targets.base import DownOptions, Progress, UpOptions
 from provision.wiring import OpenedStack
 
 _RUNS = 10
+_ARTIFACT = "part.bin"
 _ARTIFACT_BYTES = 64 * 1024
-_BACK_SECONDS = 300.0
 
 
 @dataclass
@@ -35,7 +36,7 @@ class LabStage:
     lab: Lab
     access: Callable[[], Access | None]
     progress: Progress
-    logged: dict[str, float] = field(default_factory=dict)
+    logged: dict[str, tuple[float, bytes]] = field(default_factory=dict)
     experiment: str = ""
 
     # -- the steps ------------------------------------------------------------------------------
@@ -89,14 +90,16 @@ class LabStage:
 
     def reboot(self) -> str:
         """As `aws ec2 reboot-instances`."""
-        power.reboot(self._cloud, self._instance)
-        return self._back()
+        with self._booting_again():
+            power.reboot(self._cloud, self._instance)
+        return self._all_there()
 
     def stop_and_start(self) -> str:
         """As in the console; the address stays."""
-        power.stop(self._cloud, self._instance)
-        power.start(self._cloud, self._instance)
-        return self._back()
+        with self._booting_again():
+            power.stop(self._cloud, self._instance)
+            power.start(self._cloud, self._instance)
+        return self._all_there()
 
     def replace_the_host(self) -> str:
         """Its disk goes too: all that counts is in the database, the bucket and the secret."""
@@ -143,31 +146,26 @@ class LabStage:
                 run = client.create_run(self.experiment, "rehearsal")
                 client.log_batch(run.run_id, {"value": value}, {}, {})
                 root = run.artifact_uri.partition(":")[2].strip("/")
-                client.upload(f"{root}/part.bin", secrets.token_bytes(_ARTIFACT_BYTES))
-                self.logged[run.run_id] = value
+                content = secrets.token_bytes(_ARTIFACT_BYTES)
+                client.upload(f"{root}/{_ARTIFACT}", content)
+                self.logged[run.run_id] = value, content
 
-    def _back(self) -> str:
-        """Wait until it answers again; then everything that was logged has to be there."""
-        deadline = time.monotonic() + _BACK_SECONDS
-        time.sleep(2)  # it goes down first
-        while True:
-            try:
-                return self._all_there()
-            except CheckFailedError:
-                raise
-            except ProvisionError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(1)
+    @contextmanager
+    def _booting_again(self) -> Iterator[None]:
+        """Wait until the machine has done its work once more: it does at each boot."""
+        remote = self.stack.target.remote()
+        if not isinstance(remote, AwsRemote):
+            raise ProvisionError("the stack has no machine", next_step="provision rehearse")
+        before = remote.last_run()
+        yield
+        remote.until_ready(self.progress, after_run=before)
 
     def _all_there(self) -> str:
         with TrackingClient.from_endpoint(self._endpoint) as client:
-            for run_id, value in self.logged.items():
+            for run_id, (value, content) in self.logged.items():
                 found = client.get_run(run_id)
                 root = found.artifact_uri.partition(":")[2].strip("/")
-                whole = f"{root}/part.bin" in client.list_artifacts(root) or (
-                    "part.bin" in client.list_artifacts(root)
-                )
+                whole = client.download(f"{root}/{_ARTIFACT}") == content
                 if found.metrics.get("value") != value or not whole:
                     raise CheckFailedError(
                         f"run {run_id} came back as something else",

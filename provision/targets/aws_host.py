@@ -99,7 +99,7 @@ class AwsHost:
         if over:
             progress.note("the machine's program has changed: it does its work again")
             self._again(cloud, outputs, progress)
-        return self._wait(cloud, outputs).until_ready(
+        return self.wait(cloud, outputs).until_ready(
             progress, after_run=before.run if before is not None and over else 0
         )
 
@@ -112,7 +112,7 @@ class AwsHost:
         with progress.step("telling the machine to begin again"):
             self.run(cloud, outputs, [_AGAIN])
         after = before.run if before is not None else 0
-        return self._wait(cloud, outputs).until_ready(progress, after_run=after)
+        return self.wait(cloud, outputs).until_ready(progress, after_run=after)
 
     def _again(self, cloud: Cloud, outputs: Outputs, progress: Progress) -> None:
         try:
@@ -132,7 +132,9 @@ class AwsHost:
             )
         return ran.out
 
-    def _wait(self, cloud: Cloud, outputs: Outputs) -> HostWait:
+    def wait(self, cloud: Cloud, outputs: Outputs) -> HostWait:
+        """A wait for the machine, from now on."""
+
         def look() -> BootReport | None:
             return self.report(cloud, outputs)
 

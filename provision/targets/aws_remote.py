@@ -81,6 +81,15 @@ class AwsRemote:
         self.host.fetch_keys(opening.cloud, self.outputs)
         return Repaired(report.run, tuple(uploaded), tuple(boot_view.changes(report)))
 
+    def last_run(self) -> int:
+        """The number of the machine's last run; it makes one at each boot. 0 before the first."""
+        report = self.host.report(self.opening.cloud, self.outputs)
+        return 0 if report is None else report.run
+
+    def until_ready(self, progress: Progress, *, after_run: int) -> None:
+        """Wait for a run after that one to end well; raises what made it fail."""
+        self.host.wait(self.opening.cloud, self.outputs).until_ready(progress, after_run=after_run)
+
     # -- ways in --------------------------------------------------------------------------------
 
     def tunnel(self, port: int) -> RemoteSession:

@@ -148,6 +148,7 @@ def test_a_lab_ends_with_its_account(second: World) -> None:
     assert traces(second.lab.folder) == []
 
 
+@pytest.mark.needs("faketime")
 def test_a_disk_can_be_small_and_a_clock_wrong(second: World) -> None:
     """Both count from the next boot; what was on the disk before is not there then."""
     ec2, ids = second.make.client("ec2"), [second.stack.instance]

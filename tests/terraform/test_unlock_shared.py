@@ -14,11 +14,14 @@ from provision.adapters.cloud.identity import identity_of
 from provision.adapters.cloud.session import Cloud
 from provision.adapters.cloud.state_bucket import state_bucket
 from provision.adapters.terraform import owner
+from provision.adapters.wheels import WheelCache
 from provision.errors import RefusedError
 from provision.model.layout import Layout
 from provision.model.spec import Spec
 from provision.targets.aws import AwsTarget
+from provision.targets.aws_host import AwsHost
 from provision.targets.aws_lock import AwsLock
+from provision.targets.aws_record import AwsPaths
 from provision.targets.base import UpOptions
 from tests.progress import Quiet
 from tests.terraform.emulation import EmulatedAws
@@ -51,8 +54,10 @@ def target(tmp_path: Path, seen: dict[str, str]) -> AwsTarget:
     )
     layout = Layout.below(tmp_path / ".provision", "churn")
     connect = Accounts(tmp_path / "emulator", "", seen, REGION)
+    cache = WheelCache(tmp_path / "cache", "", {})
+    host = AwsHost(spec, AwsPaths.below(layout.root), cache, "")
     return AwsTarget(
-        spec, tmp_path / "provision.yaml", layout, connect, mlflow_version="", now=lambda: "2026"
+        spec, tmp_path / "provision.yaml", layout, connect, host=host, now=lambda: "2026"
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from provision.adapters.terraform import owner
 from provision.adapters.terraform.locks import LOCAL_LOCK
+from provision.adapters.wheels import WheelCache
 from provision.app.unlock import Holder, UnlockResult, said, unlock
 from provision.cli.texts import unlock as text_of
 from provision.errors import MissingError, RefusedError
@@ -22,6 +23,7 @@ from provision.model.layout import Layout
 from provision.model.spec import Spec
 from provision.model.terraform_lock import LockInfo
 from provision.targets.aws import AwsTarget
+from provision.targets.aws_host import AwsHost
 from provision.targets.aws_record import Access, AwsPaths
 from provision.targets.base import Held
 from tests.progress import Quiet
@@ -36,7 +38,7 @@ class NoAccount:
     def real(self) -> Access:
         raise MissingError("no credentials", next_step="sign in")
 
-    def emulated(self, *, start: bool) -> Access | None:
+    def emulated(self, *, start: bool, say: object = None) -> Access | None:
         return None
 
     def end_emulated(self) -> None:
@@ -47,9 +49,9 @@ class NoAccount:
 def target(tmp_path: Path) -> AwsTarget:
     spec = Spec.model_validate({"name": "churn", "target": "aws", "aws": {"region": "eu-west-1"}})
     layout = Layout.below(tmp_path / ".provision", "churn")
-    return AwsTarget(
-        spec, tmp_path / "provision.yaml", layout, NoAccount(), mlflow_version="", now=str
-    )
+    cache = WheelCache(tmp_path / "cache", "", {})
+    host = AwsHost(spec, AwsPaths.below(layout.root), cache, "")
+    return AwsTarget(spec, tmp_path / "provision.yaml", layout, NoAccount(), host=host, now=str)
 
 
 @pytest.fixture

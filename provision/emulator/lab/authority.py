@@ -40,7 +40,8 @@ class Authority:
 
     def issue(self, folder: Path, name: str) -> tuple[Path, Path]:
         """Certificate and key (mode 0600) for one host name or address, made at the first call."""
-        certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+        plain = name.replace("/", "_")  # whatever a client calls us, its file stays in the folder
+        certificate, key = folder / f"{plain}.crt", folder / f"{plain}.key"
         with _making:
             if not certificate.exists():
                 made, secret = self._leaf(name)

@@ -65,6 +65,9 @@ class Leases:
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
+        # A machine that is gone must not hold the address that the next one gets; those that are
+        # there are given the same again.
+        (self._folder / "leases").unlink(missing_ok=True)
         self._process = _start(self._words(instances), self._folder / "dhcp.log")
 
     def _words(self, instances: Sequence[Instance]) -> list[str]:

@@ -6,71 +6,54 @@ signature untouched, at the door where policies hold), to the lab's own shelf fo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import logging
-import socket
 import ssl
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from provision.emulator.lab import namespaces
 from provision.emulator.lab.authority import Authority
 
-_LOG = logging.getLogger("provision.emulator.lab.front")
 _BLOCK = 256 * 1024
-_HANDSHAKE_SECONDS = 20.0
 _NAMELESS = "nameless.invalid"  # for clients that say no name (RFC 6761: no such name exists)
 
 # Name -> host and port of what answers for it.
 Route = Callable[[str], tuple[str, int]]
+_Side = ssl.SSLSocket | ssl.SSLObject
 
 
 class Front:
-    """A listener in the lab's `aws` namespace; `route` says what answers for a name."""
+    """Listeners in the lab's `aws` namespace; `route` says what answers for a name."""
 
-    def __init__(self, authority: Authority, folder: Path, address: str, route: Route) -> None:
+    def __init__(
+        self, authority: Authority, folder: Path, addresses: Sequence[str], route: Route
+    ) -> None:
         self._authority = authority
         self._folder = folder
         self._route = route
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._listener = namespaces.listen("aws", address, 443)
+        self._asked: weakref.WeakKeyDictionary[_Side, str] = weakref.WeakKeyDictionary()
+        self._listeners = [namespaces.listen("aws", address, 443) for address in addresses]
 
     def start(self) -> None:
-        """Accept connections from now on."""
-        threading.Thread(target=self._accept, daemon=True).start()
+        """Answer from now on, in a thread of its own."""
+        threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True).start()
 
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    async def _serve(self) -> None:
+        first = self._context(_NAMELESS)
+        first.sni_callback = self._name
+        servers = [
+            await asyncio.start_server(self._relay, sock=listener, ssl=first, limit=_BLOCK)
+            for listener in self._listeners
+        ]
+        await asyncio.gather(*(server.serve_forever() for server in servers))
 
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            self._relay(connection)
-        except OSError as error:
-            _LOG.info("a connection ended: %s", error)
-        finally:
-            connection.close()
-
-    def _relay(self, connection: socket.socket) -> None:
-        asked: list[str] = []
-        context = self._context(_NAMELESS)
-
-        def named(client: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: object) -> None:
-            asked.append(name or _NAMELESS)
-            client.context = self._context(asked[0])
-
-        # A context of its own: the callback knows this connection alone.
-        first = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        first.load_cert_chain(*self._authority.issue(self._folder, _NAMELESS))
-        first.sni_callback = named
-        del context
-        connection.settimeout(_HANDSHAKE_SECONDS)
-        with first.wrap_socket(connection, server_side=True) as client:
-            client.settimeout(None)
-            with socket.create_connection(self._route(asked[0] if asked else _NAMELESS)) as server:
-                _exchange(client, server)
+    def _name(self, side: _Side, name: str | None, _: ssl.SSLContext) -> None:
+        self._asked[side] = name or _NAMELESS
+        side.context = self._context(name or _NAMELESS)
 
     def _context(self, name: str) -> ssl.SSLContext:
         if name not in self._contexts:
@@ -79,18 +62,20 @@ class Front:
             self._contexts[name] = context
         return self._contexts[name]
 
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = self._asked.get(writer.get_extra_info("ssl_object"), _NAMELESS)
+        with contextlib.suppress(OSError), contextlib.closing(writer):
+            behind, there = await asyncio.open_connection(*self._route(name), limit=_BLOCK)
+            with contextlib.closing(there):
+                await asyncio.gather(_copy(reader, there), _copy(behind, writer))
 
-def _exchange(client: ssl.SSLSocket, server: socket.socket) -> None:
-    back = threading.Thread(target=_copy, args=(server, client), daemon=True)
-    back.start()
-    _copy(client, server)
-    back.join()
 
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
     """Everything that comes, until one side ends; the other one is told."""
-    with contextlib.suppress(OSError):
-        while block := source.recv(_BLOCK):
-            target.sendall(block)
-    with contextlib.suppress(OSError):
-        (target.unwrap() if isinstance(target, ssl.SSLSocket) else target).shutdown(socket.SHUT_WR)
+    try:
+        while block := await source.read(_BLOCK):
+            target.write(block)
+            await target.drain()
+    finally:
+        # TLS cannot be ended in one direction alone.
+        target.write_eof() if target.can_write_eof() else target.close()

@@ -109,8 +109,8 @@ class Site:
             return self.plan.door if aws else ("127.0.0.1", stock.port)
 
         root = authority.keep(self.plan.cache, "rehearsal-ca")
-        for address in (addresses.SERVICES, addresses.S3, addresses.PACKAGES):
-            Front(root, self.plan.folder / "certificates", address, route).start()
+        places = (addresses.SERVICES, addresses.S3, addresses.PACKAGES)
+        Front(root, self.plan.folder / "certificates", places, route).start()
 
     def look(self, boots: Mapping[str, int] | None = None) -> None:
         """Bring the lab to where the account is now."""
