@@ -54,6 +54,10 @@ def database_url(server: Server, places: Places) -> str:
         "keepalives_count": "3",
         "tcp_user_timeout": "30000",
         "application_name": application(server.instance),
+        # The same from the other end: a machine that vanished is forgotten within half a minute,
+        # or its successor would take it for a second host (PostgreSQL's own default: two hours).
+        "options": "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 "
+        "-c tcp_keepalives_count=3",
     }
     query = urlencode(words, quote_via=quote, safe="/")
     return f"postgresql+psycopg2://{ROLE}@{server.address}:{server.port}/{DATABASE}?{query}"

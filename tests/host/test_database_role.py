@@ -78,6 +78,8 @@ def test_the_server_connects_with_verified_tls_only(machine: Machine, rds: Rds) 
     with connected(machine, rds, "i-0123456789abcdef0") as connection:
         used = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
         assert connection.execute(sqlalchemy.text(used)).scalar() is True
+        shown = connection.execute(sqlalchemy.text("SHOW tcp_keepalives_idle")).scalar()
+        assert shown == "15", "a machine that vanished is forgotten soon"
     other = machine.places.database_ca.with_name("other")
     other.mkdir()
     from tests.certificates import Authority
