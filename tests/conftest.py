@@ -26,6 +26,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         needs.insist(program)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep groups together: pytest-xdist 3.8 names them where pytest 9.2 no longer looks."""
+    for item in items if getattr(config.option, "loadgroup", False) else ():
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and "@" not in item.nodeid:
+            whole: Any = item
+            whole._id = type(whole._id).parse(f"{item.nodeid}@{group.args[0]}")
+
+
 @dataclass
 class Cli:
     """`provision` as users run it: a process of its own, in a folder, with a clean environment."""

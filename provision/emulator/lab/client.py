@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -201,7 +203,4 @@ class Lab:
 
 
 def _kill(pid: int) -> None:
-    import os  # noqa: PLC0415
-    import signal  # noqa: PLC0415
-
     os.kill(pid, signal.SIGKILL)

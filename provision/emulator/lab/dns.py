@@ -6,6 +6,7 @@ the account has another machine, and no question for a name may be lost meanwhil
 
 from __future__ import annotations
 
+import ipaddress
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,8 +86,6 @@ class Leases:
 
 
 def _network(cidr: str) -> tuple[str, str]:
-    import ipaddress  # noqa: PLC0415
-
     network = ipaddress.ip_network(cidr)
     return str(network.network_address), str(network.netmask)
 

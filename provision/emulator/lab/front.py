@@ -36,6 +36,8 @@ class Front:
         self._route = route
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._asked: weakref.WeakKeyDictionary[_Side, str] = weakref.WeakKeyDictionary()
+        # The loop itself holds its tasks weakly; one that waits must not be collected.
+        self._relays: set[asyncio.Task[None]] = set()
         self._listeners = [namespaces.listen("aws", address, 443) for address in addresses]
 
     def start(self) -> None:
@@ -46,7 +48,7 @@ class Front:
         first = self._context(_NAMELESS)
         first.sni_callback = self._name
         servers = [
-            await asyncio.start_server(self._relay, sock=listener, ssl=first, limit=_BLOCK)
+            await asyncio.start_server(self._accept, sock=listener, ssl=first, limit=_BLOCK)
             for listener in self._listeners
         ]
         await asyncio.gather(*(server.serve_forever() for server in servers))
@@ -61,6 +63,11 @@ class Front:
             context.load_cert_chain(*self._authority.issue(self._folder, name))
             self._contexts[name] = context
         return self._contexts[name]
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._relay(reader, writer))
+        self._relays.add(task)
+        task.add_done_callback(self._relays.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         name = self._asked.get(writer.get_extra_info("ssl_object"), _NAMELESS)
