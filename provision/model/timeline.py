@@ -62,7 +62,7 @@ def _line(step: Step) -> str:
 
 
 _WIDTH: Final = 960
-_LEFT: Final = 250
+_LEFT: Final = 275
 _ROW: Final = 30
 _TOP: Final = 64
 _COLORS: Final = {
