@@ -64,7 +64,9 @@ def test_nothing_else_is_in_the_wheel(names: set[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == {"provision", f"provision_mlflow-{__version__}.dist-info"}
     strays = ("/test_", "/tests/", "conftest", ".pyc", ".terraform/", ".lock", "/.provision/")
-    assert [name for name in names for stray in strays if stray in name] == []
+    # What a machine on AWS installs is data of the package.
+    ours = {name for name in names if not name.startswith("provision/host/locks/")}
+    assert [name for name in ours for stray in strays if stray in name] == []
 
 
 def test_the_metadata_says_licence_python_and_programs(wheel: Path, names: set[str]) -> None:
