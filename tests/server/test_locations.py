@@ -151,8 +151,9 @@ def test_what_was_written_without_a_server_is_served_and_goes_back(tmp_path: Pat
 
 def _every_location(path: Path) -> list[str]:
     found = []
-    for table, column, condition in locations.COLUMNS:
-        where = f"{column} LIKE '%/%'" + (f" AND {condition}" if condition else "")
+    for table, column, keys in locations.COLUMNS:
+        listed = ", ".join(f"'{key}'" for key in keys)
+        where = f"{column} LIKE '%/%'" + (f" AND key IN ({listed})" if keys else "")
         found += execute(path, f"SELECT {column} FROM {table} WHERE {where}")
     # A model version whose source is `models:/...` points into the store itself.
     return sorted(str(place) for (place,) in found if not str(place).startswith("models:"))
