@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from provision.model.findings import PROBLEMS, Problem
+from provision.model.findings import PROBLEMS
+from provision.model.problem import Problem
 from provision.model.report import Finding, Outcome
 
 
@@ -63,6 +64,7 @@ def found(layer: Layer, problem_id: str, observed: str, facts: Mapping[str, str]
         observed=observed,
         cause=problem.cause.format_map(facts),
         next_step=problem.next_step.format_map(facts),
+        severity=problem.severity,
     )
 
 

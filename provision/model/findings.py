@@ -6,21 +6,10 @@ Ids are stable: scripts compare them. `docs/reference/findings.md` is made from 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from provision.model.report import Outcome
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that can be wrong. `{names}` in the texts are facts of the case at hand."""
-
-    id: str
-    cause: str
-    next_step: str
-    outcome: Outcome = Outcome.FAILED
-
+from provision.model.problem import Problem
+from provision.model.report import Outcome, Severity
 
 _LOGS: Final = "Run `provision logs` on the server's machine: the error is at its end."
 _ROOT: Final = (
@@ -66,6 +55,7 @@ _ALL: Final = (
         "connects directly, so the client may fail where the check passes.",
         "Take the server out of the proxy's reach: `export NO_PROXY={host}`.",
         Outcome.WARNING,
+        Severity.LOW,
     ),
     Problem(
         "tls.ca-file",
@@ -193,12 +183,14 @@ _ALL: Final = (
         "different minor versions; calls that only one of them knows fail.",
         'Install the server\'s version: `pip install "mlflow=={server_version}"`.',
         Outcome.WARNING,
+        Severity.LOW,
     ),
     Problem(
         "version.unknown",
         "The server does not say which MLflow version it runs.",
         "Ask its administrator, and pin `mlflow` to that version.",
         Outcome.WARNING,
+        Severity.LOW,
     ),
     Problem(
         "experiment.forbidden",

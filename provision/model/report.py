@@ -16,9 +16,25 @@ class Outcome(StrEnum):
     NOT_REACHED = "not_reached"
 
 
+class Severity(StrEnum):
+    """How much a problem matters.
+
+    `critical`: strangers get in, or data is about to be lost. `high`: it does not work, or will
+    not. `medium`: it works and should not stay so. `low`: worth knowing.
+    """
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One layer looked at. `id` is stable and documented; `milliseconds` is wall time."""
+    """One layer looked at. `id` is stable and documented; `milliseconds` is wall time.
+
+    `severity` is that of the problem; `None` where there is none.
+    """
 
     id: str
     title: str
@@ -27,6 +43,7 @@ class Finding:
     cause: str = ""
     next_step: str = ""
     milliseconds: float = 0.0
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True)
