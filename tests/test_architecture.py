@@ -151,7 +151,7 @@ def test_no_adapter_imports_another() -> None:
 
 
 def test_the_model_is_pure() -> None:
-    for path in (PACKAGE / "model").glob("*.py"):
+    for path in (PACKAGE / "model").rglob("*.py"):
         for module in imports(path):
             top = module.split(".")[0]
             assert top in {"provision", "pydantic", "pydantic_core"} or top in PURE, (

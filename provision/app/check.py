@@ -12,8 +12,10 @@ from typing import Final
 from provision.app.layers import ProblemError, Walk
 from provision.app.tracking_server import TrackingServer
 from provision.model import diagnosis
-from provision.model.checks import SERVER_LAYERS, Layer, found
+from provision.model.checks import found
 from provision.model.endpoint import Endpoint
+from provision.model.findings import SERVER_LAYERS
+from provision.model.problem import Layer
 from provision.model.report import Finding, Report
 from provision.model.tracking import Answer, RunRecord, TrackingError
 

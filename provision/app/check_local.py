@@ -9,9 +9,10 @@ from typing import Protocol
 
 from provision.app.layers import ProblemError, Walk
 from provision.model import diagnosis
-from provision.model.checks import STORE_LAYERS, DatabaseState
+from provision.model.checks import DatabaseState
 from provision.model.clients import sqlite_file
 from provision.model.endpoint import Endpoint
+from provision.model.findings import STORE_LAYERS
 from provision.model.report import Finding, Report
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from provision.model import diagnosis
-from provision.model.checks import Layer, found, not_reached, passed
+from provision.model.checks import found, not_reached, passed
+from provision.model.problem import Layer
 from provision.model.report import Finding, Outcome
 from provision.model.tracking import TrackingError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from provision.cli.parser_check import check_commands
 from provision.cli.parser_data import data_commands
 from provision.cli.parser_people import people_commands
 from provision.cli.parts import Adder, Parser, common_options, lazy
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     common = common_options()
     groups = (
         _spec_commands, _up_commands, _life_commands, data_commands, _client_commands,
-        _serve_command, people_commands, _machine_commands, _other_commands,
+        check_commands, _serve_command, people_commands, _machine_commands, _other_commands,
     )  # fmt: skip
     for add in groups:
         add(commands, common)

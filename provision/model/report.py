@@ -33,7 +33,7 @@ class Severity(StrEnum):
 class Finding:
     """One layer looked at. `id` is stable and documented; `milliseconds` is wall time.
 
-    `severity` is that of the problem; `None` where there is none.
+    `severity` is that of the problem, `None` where there is none; `page` explains it.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Finding:
     next_step: str = ""
     milliseconds: float = 0.0
     severity: Severity | None = None
+    page: str = ""
 
 
 @dataclass(frozen=True)

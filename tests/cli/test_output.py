@@ -25,9 +25,9 @@ from tests.conftest import Cli
 EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
-    "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check", "env",
-    "open", "logs", "serve", "archive", "restore", "move", "gc", "users", "handout", "cost",
-    "repair", "tunnel", "ssh", "emulate", "rehearse", "version", "completion",
+    "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check",
+    "explain", "env", "open", "logs", "serve", "archive", "restore", "move", "gc", "users",
+    "handout", "cost", "repair", "tunnel", "ssh", "emulate", "rehearse", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -52,6 +52,10 @@ CASES: dict[str, tuple[str | None, str]] = {
     "env-never-started": (GOOD, "env"),
     "env-never-started-json": (GOOD, "env --json"),
     "check-never-started": (GOOD, "check"),
+    "explain": (None, "explain host.not-allowed"),
+    "explain-json": (None, "explain host.not-allowed --json"),
+    "explain-layer": (None, "explain tls"),
+    "explain-typing-error": (None, "explain host.notallowed"),
     "open-never-started": (GOOD, "open --print"),
     "logs-never-started": (GOOD, "logs"),
     "down-never-started": (GOOD, "down"),

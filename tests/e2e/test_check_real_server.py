@@ -19,9 +19,9 @@ from provision.adapters.tracking import TrackingClient
 from provision.app.check import check
 from provision.app.check_local import check_local
 from provision.app.env import env
-from provision.model.checks import SERVER_LAYERS
 from provision.model.clients import sqlite_uri
 from provision.model.endpoint import Credentials, Endpoint
+from provision.model.findings import SERVER_LAYERS
 from provision.model.report import Finding, Outcome, Report
 from tests.certificates import Authority
 from tests.mlflow_servers import free_port, mlflow_server

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from provision.app.check import check
-from provision.model.checks import SERVER_LAYERS
 from provision.model.endpoint import Credentials, Endpoint
+from provision.model.findings import SERVER_LAYERS
 from provision.model.report import Finding, Outcome, Report
 from provision.model.tracking import Answer, ErrorKind, TrackingError
 from tests.memory_server import MemoryServer

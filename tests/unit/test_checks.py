@@ -9,22 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision.model import diagnosis
-from provision.model.checks import SERVER_LAYERS, STORE_LAYERS, reference
 from provision.model.endpoint import Endpoint
-from provision.model.findings import PROBLEMS
+from provision.model.findings import GROUPS, PROBLEMS, SERVER_LAYERS
+from provision.model.findings.pages import pages
 from provision.model.tracking import Answer, ErrorKind, TrackingError
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "findings.md"
+ROOT = Path(__file__).parents[2]
 ENDPOINT = Endpoint("team", "http://mlflow.lab.example:5000", "3.17.2")
-LAYERS = [layer.name for layer in (*SERVER_LAYERS, *STORE_LAYERS)]
+LAYERS = [layer.name for group in GROUPS for layer in group.layers]
 
 
 # The table.
 
 
-def test_the_page_of_findings_is_current() -> None:
-    how = "from provision.model.checks import reference; print(reference(), end='')"
-    assert PAGE.read_text(encoding="utf-8") == reference(), f'make it with: python -c "{how}"'
+def test_the_pages_made_from_the_table_are_current() -> None:
+    made = pages()
+    there = {f"docs/troubleshooting/{p.name}" for p in (ROOT / "docs/troubleshooting").iterdir()}
+    assert there == {path for path in made if "/troubleshooting/" in path}, "make findings"
+    stale = [path for path in made if (ROOT / path).read_text(encoding="utf-8") != made[path]]
+    assert not stale, "make findings"
 
 
 def test_every_id_belongs_to_a_layer_and_has_a_cause_and_a_next_step() -> None:
@@ -40,8 +43,10 @@ def test_every_layer_can_fail() -> None:
 
 
 def test_every_id_stands_once_in_the_table() -> None:
-    page = reference()
-    assert all(page.count(f"`{problem_id}`") == 1 for problem_id in PROBLEMS)
+    page = pages()["docs/reference/findings.md"]
+    assert all(page.count(f"| `{problem_id}`") == 1 for problem_id in PROBLEMS)
+    assert len(PROBLEMS) == sum(len(group.problems) for group in GROUPS)
+    assert len(LAYERS) == len(set(LAYERS))
 
 
 @given(

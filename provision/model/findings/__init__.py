@@ -1,0 +1,48 @@
+"""Everything that can be found wrong: the one table, with severities, causes and next steps.
+
+Ids are stable: scripts compare them. `docs/reference/findings.md` and `docs/troubleshooting` are
+made from this table, and `provision explain ID` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from provision.model.findings import access, files, network, tracking
+from provision.model.problem import Group, Layer, Problem
+
+SERVER_LAYERS: Final = (
+    Layer("dns", "The server's name resolves"),
+    Layer("tcp", "The port accepts connections"),
+    Layer("tls", "The certificate is trusted"),
+    Layer("http", "MLflow answers"),
+    Layer("host", "MLflow accepts this host name"),
+    Layer("auth", "The credentials are accepted"),
+    Layer("version", "Client and server versions agree"),
+    Layer("experiment", "An experiment can be created"),
+    Layer("run", "A run's metrics, params and tags come back"),
+    Layer("artifact-upload", "An artifact can be uploaded"),
+    Layer("artifact-download", "The artifact comes back unchanged"),
+    Layer("registry", "A model can be registered"),
+    Layer("cleanup", "What was created can be deleted"),
+)
+
+STORE_LAYERS: Final = (
+    Layer("database", "The database file can be used"),
+    Layer("artifact-folder", "The artifact folder can be written"),
+)
+
+GROUPS: Final = (
+    Group(
+        "With a server",
+        "provision check",
+        SERVER_LAYERS,
+        (*network.PROBLEMS, *access.PROBLEMS, *tracking.PROBLEMS),
+    ),
+    Group("Without a server", "provision check", STORE_LAYERS, files.PROBLEMS),
+)
+
+PROBLEMS: Final[Mapping[str, Problem]] = {
+    problem.id: problem for group in GROUPS for problem in group.problems
+}
