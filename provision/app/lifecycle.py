@@ -168,19 +168,18 @@ def down(  # noqa: PLR0913 - all but two are passed by name
     """Stop the target; delete its data only when asked and after `confirm` returned.
 
     `confirm` raises when the user says no; then nothing was stopped either. `archive` is called
-    when nothing can be logged any more and nothing is deleted yet; when it raises, the data stays.
+    by the target before anything is deleted; when it raises, the data stays.
     """
     holdings = target.holdings()
     if options.delete_data and holdings:
         confirm(holdings)
-    archived, before = None, 0
+    archived: list[CopyResult] = []
     if archive is not None:
-        before = target.down(replace(options, delete_data=False), progress).processes
-        archived = archive()
+        options = replace(options, archive=lambda: archived.append(archive()))
     stopped = target.down(options, progress)
-    result = DownResult(
-        name, before + stopped.processes, [], holdings, stopped.notes, archived=archived
-    )
+    result = DownResult(name, stopped.processes, [], holdings, stopped.notes)
+    if archived:
+        result = replace(result, archived=archived[0])
     if not options.delete_data:
         return result
     with progress.step("deleting the data"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from provision.app.data import CopyResult, GcResult
-from provision.cli.status_texts import amount, columns
+from provision.cli.status_texts import columns
+from provision.model.units import amount
 
 _SHOWN = ("experiments", "runs", "metrics", "traces", "registered_models", "model_versions")
 

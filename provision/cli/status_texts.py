@@ -6,20 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from provision.model.status import State, StatusResult
-from provision.model.units import format_duration
+from provision.model.units import amount, format_duration
 
 Paint = Callable[[str, str], str]
 
 _STATES = {State.RUNNING: "good", State.STARTING: "warn", State.FAILED: "bad"}
-
-
-def amount(count: float) -> str:
-    """Bytes as a person says them: 1.4 GB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def columns(rows: Iterable[Sequence[str]]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from provision.app.lifecycle import DownResult, PlanResult, UpResult
 from provision.app.stacks import StackList
 from provision.app.unlock import UnlockResult
-from provision.cli.status_texts import amount, columns
+from provision.cli.status_texts import columns
 from provision.model.report import Finding, Outcome, Report
+from provision.model.units import amount
 from provision.targets.base import Holding, Repaired
 
 Paint = Callable[[str, str], str]

@@ -36,6 +36,15 @@ def format_size(size: int) -> str:
     return f"{size / UNITS[unit]:.1f}".removesuffix(".0") + unit
 
 
+def amount(count: float) -> str:
+    """Bytes as a person says them, in 1000s: 1.4 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def suggested_size(text: str) -> str | None:
     """The size that was probably meant by `512m`, `2g`, `1gb` or a bare `512`; None if unclear."""
     match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([mgt]?)(i?)b?", text.strip().lower())

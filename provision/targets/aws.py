@@ -12,7 +12,7 @@ from typing import Any
 from provision.adapters import workspace
 from provision.errors import MissingError, RefusedError
 from provision.model.endpoint import Endpoint
-from provision.model.guards import PROTECTED, Home, require_allowed, require_home
+from provision.model.guards import Home, require_allowed, require_home
 from provision.model.layout import Layout
 from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
@@ -24,6 +24,7 @@ from provision.targets.aws_lock import AwsLock
 from provision.targets.aws_opening import Opener, Opening, make_folders
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
 from provision.targets.aws_remote import AwsRemote
+from provision.targets.aws_teardown import Teardown
 from provision.targets.aws_work import AwsWork, Planned
 from provision.targets.base import (
     DownOptions,
@@ -37,7 +38,6 @@ from provision.targets.base import (
 from provision.targets.host_delivery import Delivery
 
 _LOCK_WAIT_SECONDS = 180.0
-_ALL_DATA = frozenset(PROTECTED.values())
 _NOBODY_BOOTS = (
     "nothing answers there: no machine boots in an account that is emulated alone (target: "
     "rehearsal boots one)"
@@ -173,35 +173,8 @@ class AwsTarget:
         self._require_consent(options)
         if self._emulation_is_over(record):
             return Stopped(0, ["the emulated account had ended already, with all that it held"])
-        with self._opened(False, progress) as work:
-            return self._destroy(work, options, progress)
-
-    def _destroy(self, work: AwsWork, options: DownOptions, progress: Progress) -> Stopped:
-        planned = work.plan_destroy(progress)
-        require_allowed(planned.plan, _ALL_DATA)
-        if not planned.nothing:
-            options.approve(words(planned.plan))
-            bucket = Outputs.from_json(work.outputs()).artifacts
-            with work.ledger.command("down", work.run, work.where()):
-                if bucket is not None:
-                    self._opener.empty(work, bucket.bucket, progress)
-                work.apply(replace(planned, removals=()), progress)
-                work.sweep(planned.removals, progress, lose_data=True)
-        with progress.step("making sure that nothing is left"):
-            left = work.left()
-        if left.removals:
-            raise RefusedError(
-                f"still there: {', '.join(map(str, left.removals))}",
-                next_step="run provision down --delete-data again: it removes what is left",
-            )
-        gone = len(planned.plan.changes) + len(planned.removals)
-        notes = [
-            f"{gone} resources destroyed; nothing that carries the tag "
-            f"provision:stack={self._spec.name} is left in account {work.me.account}, "
-            f"{work.me.region}"
-        ]
-        notes += [f"kept on purpose: {item}" for item in left.kept]
-        return Stopped(0, notes)
+        teardown = Teardown(self._spec, self._opener, lambda: self._opened(False, progress))
+        return teardown.run(options, progress)
 
     def _require_consent(self, options: DownOptions) -> None:
         if not options.delete_data:

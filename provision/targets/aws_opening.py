@@ -22,6 +22,7 @@ from provision.errors import MissingError
 from provision.model import boot_view
 from provision.model.account import Identity, ServerView
 from provision.model.boot import BootReport
+from provision.model.emptied import Emptied
 from provision.model.ledger import is_run
 from provision.model.outputs import Outputs
 from provision.model.spec import Spec
@@ -139,10 +140,18 @@ class Opener:
 
     def empty(self, work: AwsWork, bucket: str, progress: Progress) -> None:
         """Delete all that is in the stack's bucket: it cannot be destroyed otherwise."""
-        with progress.step(f"emptying the bucket {bucket}"):
-            gone = empty_bucket(work.cloud, bucket, work.me.account)
-        if gone:
-            progress.note(f"{gone} versions of objects deleted")
+
+        title, gone = f"emptying the bucket {bucket}", Emptied()
+
+        def told(now: Emptied) -> None:
+            nonlocal gone
+            gone = now
+
+        with progress.board(lambda: [f"{title}: {gone}"]) as tell:
+            tell(f"{title} ...")
+            gone = empty_bucket(work.cloud, bucket, work.me.account, told)
+        if not gone.is_nothing:
+            progress.note(f"deleted for good: {gone}")
 
     def seen(self, access: Access | None, outputs: Outputs, host: AwsHost) -> tuple[State, str]:
         """Machine and database as AWS sees them now, and how far the machine says it is."""

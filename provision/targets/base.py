@@ -25,6 +25,10 @@ def approve_all(_: PlanWords) -> None:
     """For a caller whose call is the consent."""
 
 
+def nothing() -> None:
+    """For a caller who wants no copy."""
+
+
 @dataclass(frozen=True)
 class UpOptions:
     """How `up` was asked.
@@ -43,10 +47,15 @@ class UpOptions:
 
 @dataclass(frozen=True)
 class DownOptions:
-    """How `down` was asked: whether the data goes too, and whom to show a plan to."""
+    """How `down` was asked: whether the data goes too, and whom to show a plan to.
+
+    `archive` keeps a copy. A target calls it once, after what was to be agreed to was, with no lock
+    of its own held, and before anything that holds data goes; when it raises, the data stays.
+    """
 
     delete_data: bool = False
     approve: Approve = approve_all
+    archive: Callable[[], None] = nothing
 
 
 @dataclass(frozen=True)

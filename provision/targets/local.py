@@ -88,8 +88,16 @@ class LocalTarget:
         """Nothing is planned here: `UsageError`."""
         raise guards.nothing_to_plan(self._spec)
 
-    def down(self, _options: DownOptions, progress: Progress) -> Stopped:
-        """Stop every process of the stack, orphans included; the data stays."""
+    def down(self, options: DownOptions, progress: Progress) -> Stopped:
+        """Stop every process of the stack, orphans included; the data stays.
+
+        It is archived when nothing can be logged any more.
+        """
+        stopped = self._stop(progress)
+        options.archive()
+        return stopped
+
+    def _stop(self, progress: Progress) -> Stopped:
         root = self._layout.root
         if not root.exists():
             return Stopped(0)

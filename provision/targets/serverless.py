@@ -73,9 +73,11 @@ class ServerlessTarget:
         """Nothing is planned here: `UsageError`."""
         raise guards.nothing_to_plan(self._spec)
 
-    def down(self, _options: DownOptions, progress: Progress) -> Stopped:
+    def down(self, options: DownOptions, progress: Progress) -> Stopped:
         """Nothing runs on this rung; a server that ran here before is stopped."""
-        return Stopped(self._stop(progress))
+        stopped = Stopped(self._stop(progress))
+        options.archive()
+        return stopped
 
     def _stop(self, progress: Progress) -> int:
         root = self._layout.root

@@ -2,62 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
 
 from provision.adapters.cloud.failures import code_of, explained
+from provision.adapters.cloud.pace import Pace
 from provision.adapters.cloud.session import Cloud
 from provision.errors import ProvisionError
+from provision.model.emptied import Emptied
 
+# Pages on their way at once. S3 takes 3,500 deletions a second below one prefix, and counts each
+# key of a request (S3 User Guide, "Best practices design patterns"): more would only be refused.
 _AT_ONCE: Final = 8
+_KEYS: Final = 1000  # what a page lists, and one request deletes, at most (S3 API reference)
+# A listing that is empty ends it. Where one is not after this many, somebody writes meanwhile.
+_LISTINGS: Final = 20
 _GONE: Final = frozenset({"NoSuchBucket", "404"})
 
 
+class _Page(NamedTuple):
+    """Keys that one request deletes and what they are."""
+
+    keys: list[dict[str, str]]
+    holds: Emptied
+
+
+OnProgress = Callable[[Emptied], None]
+
+
 def empty_bucket(
-    cloud: Cloud, bucket: str, account: str, on_progress: Callable[[int], None] = lambda _: None
-) -> int:
-    """Delete all that is in a bucket of this account for good; returns how many versions went.
+    cloud: Cloud, bucket: str, account: str, on_progress: OnProgress = lambda _: None
+) -> Emptied:
+    """Delete all that is in a bucket of this account for good, and see that nothing is left.
 
-    The caller has asked. A bucket that is not there is empty. Safe to repeat and to interrupt.
-    Raises `ProvisionError` naming the first object that S3 would not delete (an object lock, say).
+    The caller has asked. A bucket that is not there is empty. Safe to repeat and to interrupt. No
+    more than a few pages of keys are in memory, however many there are, and S3 gets less at once
+    when it says to slow down. Raises `ProvisionError` naming the first object that S3 would not
+    delete (an object lock, say), and where somebody goes on writing.
     """
-    owner = {"Bucket": bucket, "ExpectedBucketOwner": account}
-    s3 = cloud.client("s3")
-    gone = 0
-    with explained(cloud, f"empty the bucket {bucket}"), ThreadPoolExecutor(_AT_ONCE) as pool:
+    work = _Emptying(cloud.client("s3"), {"Bucket": bucket, "ExpectedBucketOwner": account})
+    with explained(cloud, f"empty the bucket {bucket}"):
         try:
-            # A page holds at most as many keys as one call may delete: 1,000 (S3 API reference).
-            for batch in pool.map(lambda page: _delete(s3, owner, page), _pages(s3, owner)):
-                gone += batch
-                on_progress(gone)
-            _abort_uploads(s3, owner)
+            return work.run(on_progress)
         except Exception as error:
-            if code_of(error) not in _GONE:
-                raise
-    return gone
+            if code_of(error) in _GONE:
+                return work.gone
+            raise
 
 
-def _pages(s3: Any, owner: dict[str, str]) -> Iterator[list[dict[str, str]]]:
-    for page in s3.get_paginator("list_object_versions").paginate(**owner):
-        found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        if found:
-            yield [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+class _Emptying:
+    """One bucket's way to empty."""
 
+    def __init__(self, s3: Any, owner: dict[str, str]) -> None:
+        self._s3 = s3
+        self._owner = owner
+        self._pace = Pace()
+        self._cut_off = False
+        self.gone = Emptied()
 
-def _delete(s3: Any, owner: dict[str, str], keys: Sequence[dict[str, str]]) -> int:
-    answer = s3.delete_objects(**owner, Delete={"Objects": list(keys), "Quiet": True})
-    refused = answer.get("Errors") or []
-    if refused:
-        first = refused[0]
+    def run(self, on_progress: OnProgress) -> Emptied:
+        """List and delete until a listing is empty: one pass over a bucket proves nothing."""
+        for _ in range(_LISTINGS):
+            before = self.gone
+            whole = self._pass(on_progress)
+            if whole and self.gone == before:
+                return self.gone
         raise ProvisionError(
-            f"S3 would not delete {first.get('Key')} in {owner['Bucket']}: {first.get('Message')}",
-            next_step="remove what holds it (an object lock or a legal hold), then run this again",
+            f"{self._owner['Bucket']} fills up while it is emptied: somebody still writes to it",
+            next_step="stop who logs there (provision status names the server), then run this "
+            "again",
         )
-    return len(keys)
+
+    def _pass(self, on_progress: OnProgress) -> bool:
+        """Delete what one listing names; whether that listing came to its end."""
+        with self._pace.turn():
+            self._cut_off = False
+        for page in self._deleted():
+            self.gone += page.holds
+            on_progress(self.gone)
+        for listed in self._listed("list_multipart_uploads"):
+            self.gone += self._abort(listed.get("Uploads", ()))
+        return not self._cut_off
+
+    def _listed(self, operation: str, **more: Any) -> Iterator[dict[str, Any]]:
+        """Pages of a listing, which ends early when S3 says to slow down."""
+        try:
+            yield from self._s3.get_paginator(operation).paginate(**self._owner, **more)
+        except Exception as error:
+            if not self._pace.heeds(code_of(error)):
+                raise
+            self._cut_off = True
+
+    def _deleted(self) -> Iterator[_Page]:
+        """Pages, each once it is deleted; the next are listed meanwhile, but not many."""
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        under_way: deque[Future[_Page]] = deque()
+        try:
+            for page in self._pages():
+                under_way.append(pool.submit(self._delete, page))
+                if len(under_way) > _AT_ONCE:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _pages(self) -> Iterator[_Page]:
+        size = {"PageSize": _KEYS}
+        for page in self._listed("list_object_versions", PaginationConfig=size):
+            versions, markers = page.get("Versions", ()), page.get("DeleteMarkers", ())
+            if versions or markers:
+                held = sum(item.get("Size", 0) for item in versions)
+                yield _Page(
+                    [_key(item) for item in itertools.chain(versions, markers)],
+                    Emptied(len(versions), held, len(markers)),
+                )
+
+    def _delete(self, page: _Page) -> _Page:
+        waiting = page.keys
+        while waiting:
+            with self._pace.turn() as size:
+                refused = self._ask(waiting[:size])
+            waiting = [*refused, *waiting[size:]]
+        return page
+
+    def _ask(self, keys: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Delete these; returns those that are to be tried again, later and with fewer at once."""
+        try:
+            answer = self._s3.delete_objects(**self._owner, Delete={"Objects": keys, "Quiet": True})
+        except Exception as error:
+            if not self._pace.heeds(code_of(error)):
+                raise
+            return keys
+        errors = answer.get("Errors") or []
+        self._require_none(e for e in errors if not self._pace.heeds(str(e.get("Code"))))
+        if not errors:
+            self._pace.went_well()
+        return [_key(item) for item in errors]
+
+    def _require_none(self, refused: Iterable[dict[str, Any]]) -> None:
+        for item in refused:
+            raise ProvisionError(
+                f"S3 would not delete {item.get('Key')} in {self._owner['Bucket']}: "
+                f"{item.get('Message')}",
+                next_step="remove what holds it (an object lock or a legal hold), then run this "
+                "again",
+            )
+
+    def _abort(self, uploads: Sequence[dict[str, Any]]) -> Emptied:
+        for upload in uploads:
+            self._s3.abort_multipart_upload(
+                **self._owner, Key=upload["Key"], UploadId=upload["UploadId"]
+            )
+        return Emptied(uploads=len(uploads))
 
 
-def _abort_uploads(s3: Any, owner: dict[str, str]) -> None:
-    for page in s3.get_paginator("list_multipart_uploads").paginate(**owner):
-        for upload in page.get("Uploads", ()):
-            s3.abort_multipart_upload(**owner, Key=upload["Key"], UploadId=upload["UploadId"])
+def _key(item: dict[str, Any]) -> dict[str, str]:
+    version = {"VersionId": item["VersionId"]} if item.get("VersionId") else {}
+    return {"Key": item["Key"], **version}
