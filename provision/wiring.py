@@ -252,13 +252,20 @@ def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) ->
 
     paths = AwsPaths.below(layout.root)
     if spec.target == "rehearsal":
-        connect, _ = _rehearsal(spec, paths, settings)
+        connect, lab = _rehearsal(spec, paths, settings)
+        trouble = lab.trouble
     else:
         python, region = python_executable(), spec.aws.region
         connect = Accounts(paths.emulator, python, settings.environment, region)
+        trouble = _no_trouble
     cache = WheelCache(settings.cache_dir / "wheels", python_executable(), settings.environment)
-    host = AwsHost(spec, paths, cache, version)
+    host = AwsHost(spec, paths, cache, version, trouble=trouble)
     return AwsTarget(spec, settings.spec_file, layout, connect, host=host, now=now)
+
+
+def _no_trouble() -> str:
+    """AWS does not end."""
+    return ""
 
 
 def _rehearsal(spec: Spec, paths: AwsPaths, settings: Settings) -> tuple[Accounts, Lab]:

@@ -12,7 +12,7 @@ from provision.adapters import workspace
 from provision.adapters.cloud import host as told
 from provision.adapters.cloud.commands import run_on_machine
 from provision.adapters.cloud.objects import Bucket, read_object
-from provision.adapters.cloud.server import elastic_ip, server_view
+from provision.adapters.cloud.server import elastic_ip, machine_state
 from provision.adapters.cloud.session import Cloud
 from provision.adapters.tracking import TrackingClient
 from provision.adapters.wheels import WheelCache
@@ -28,6 +28,7 @@ from provision.targets import host_bundle
 from provision.targets.aws_record import AwsPaths
 from provision.targets.base import Progress
 from provision.targets.host_delivery import Delivery
+from provision.targets.host_trouble import LAB_NEXT_STEP, Ended, runs
 from provision.targets.host_wait import HostWait, Patience
 
 TUNNEL_PORT: Final = 8443
@@ -53,6 +54,8 @@ class AwsHost:
     cache: WheelCache
     mlflow_version: str
     patience: Patience = _PATIENCE
+    trouble: Callable[[], str] = lambda: ""
+    """What keeps every machine from running, in a rehearsal: its lab has ended."""
 
     # -- what it starts with --------------------------------------------------------------------
 
@@ -141,15 +144,19 @@ class AwsHost:
         def silent(what: str) -> ProvisionError:
             return self._silence(cloud, outputs, what)
 
-        return HostWait(look, silent, self.patience)
+        def trouble() -> str:
+            return self.trouble() or ended()
+
+        ended = Ended(cloud, _machine(outputs).instance_id)
+        return HostWait(look, silent, self.patience, trouble)
 
     def _silence(self, cloud: Cloud, outputs: Outputs, what: str) -> ProvisionError:
         """What can be known of a machine that does not report: AWS' own view, and its console."""
         machine = _machine(outputs)
-        database = outputs.database.identifier if outputs.database else ""
-        seen = server_view(cloud, machine.instance_id, database).machine
-        if seen is None or seen.state not in ("running", "pending"):
-            state = seen.state if seen else "gone"
+        if trouble := self.trouble():
+            return ProvisionError(trouble, next_step=LAB_NEXT_STEP)
+        state = machine_state(cloud, machine.instance_id)
+        if not runs(state):
             return ProvisionError(
                 f"the machine {machine.instance_id} {what}: it is {state}",
                 next_step="start it in the console; where it is gone, provision up makes it anew",

@@ -32,19 +32,26 @@ class Patience:
 
 
 class HostWait:
-    """One wait. `silent` says what is known of a machine that does not report, and what to do."""
+    """One wait. `silent` says what is known of a machine that does not report, and what to do.
 
-    def __init__(
+    `trouble` says, each time, why no report can come any more; empty while one can.
+    """
+
+    def __init__(  # noqa: PLR0913 - the last two are passed by name
         self,
         look: Look,
         silent: Callable[[str], ProvisionError],
         patience: Patience,
+        trouble: Callable[[], str] = lambda: "",
+        *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._look = look
         self._silent = silent
         self._patience = patience
+        self._trouble = trouble
+        self._feared = ""
         self._clock = clock
         self._sleep = sleep
         self._began = self._moved = clock()
@@ -64,6 +71,7 @@ class HostWait:
                     self._take_in(found, tell)
                     if found.state == "ready" and found.run > after_run:
                         return found
+                self._require_no_trouble()
                 self._require_patience()
                 self._sleep(self._patience.poll)
 
@@ -88,6 +96,13 @@ class HostWait:
         if len(self._failed_runs) >= self._patience.runs:
             raise ProvisionError(boot_view.failed(failure), next_step=failure.next_step)
         tell(f"{failure.phase} failed ({failure.cause}); the machine tries again in a minute")
+
+    def _require_no_trouble(self) -> None:
+        """Two looks in a row: a machine that is just being started may still seem to be off."""
+        trouble = self._trouble()
+        if trouble and trouble == self._feared:
+            raise self._silent(trouble)
+        self._feared = trouble
 
     def _require_patience(self) -> None:
         now = self._clock()

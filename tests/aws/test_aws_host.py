@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,12 @@ from provision.adapters import workspace
 from provision.errors import MissingError, ProvisionError
 from provision.model import boot_view
 from provision.model.boot import CA_KEY, BootReport, first, report_key
+from provision.targets.host_trouble import Ended
+from provision.targets.host_wait import HostWait, Patience
 from tests.aws.stack import (
     AT,
     PASSWORD,
+    SOON,
     SPEC,
     Stack,
     StandIn,
@@ -125,6 +129,29 @@ def test_a_machine_that_was_stopped_is_not_called_silent(stack: Stack) -> None:
     stack.aws.client("ec2").stop_instances(InstanceIds=[stack.instance])
     with pytest.raises(ProvisionError, match="it is stopped"):
         stack.host().bring_up(stack.cloud, stack.outputs, ("all",), Heard())
+
+
+def test_a_machine_that_ends_meanwhile_is_noticed_long_before_patience_does(stack: Stack) -> None:
+    stack.aws.client("ec2").terminate_instances(InstanceIds=[stack.instance])
+    now = iter(range(0, 10_000, 60))
+    ended = Ended(stack.cloud, stack.instance, clock=lambda: float(next(now)))
+    wait = HostWait(lambda: None, lambda what: ProvisionError(what, next_step="-"), SOON, ended)
+    with pytest.raises(ProvisionError, match="does not report"):
+        wait.until_ready(Heard())
+
+
+def test_a_lab_that_ends_is_noticed_at_once_and_named(stack: Stack) -> None:
+    host = replace(stack.host(patience=Patience(poll=0.02)), trouble=lambda: "the lab has ended")
+    with pytest.raises(ProvisionError, match=r"^the lab has ended$") as caught:
+        host.bring_up(stack.cloud, stack.outputs, ("all",), Heard())
+    assert "provision up starts the lab anew" in caught.value.next_step
+
+
+def test_trouble_that_passes_is_none(stack: Stack) -> None:
+    said = iter(["starting", "", "starting", ""] * 200)
+    host = replace(stack.host(), trouble=lambda: next(said))
+    with pytest.raises(ProvisionError, match="has not reported within"):
+        host.bring_up(stack.cloud, stack.outputs, ("all",), Heard())
 
 
 def test_the_loaders_word_counts_as_one_but_ends_nothing(stack: Stack) -> None:

@@ -26,6 +26,13 @@ def server_view(cloud: Cloud, instance_id: str, db_identifier: str) -> ServerVie
         return ServerView(machine, database.result())
 
 
+def machine_state(cloud: Cloud, instance_id: str) -> str:
+    """EC2's word for the machine's state, or `gone`."""
+    with explained(cloud, "look at the machine"):
+        found = _machine(cloud.client("ec2"), instance_id)
+    return found.state if found else "gone"
+
+
 def elastic_ip(cloud: Cloud, stack: str) -> str:
     """The address that stays, found by the stack's tag.
 

@@ -106,6 +106,17 @@ class Lab:
             f"the lab did not start: {said}", next_step=f"read {self.folder / _LOG}"
         )
 
+    def trouble(self) -> str:
+        """Why no machine can run in it: it has ended, or cannot do what its account says."""
+        if not self.is_up:
+            said = " ".join(workspace.tail(self.folder / _LOG, 1)) or "it said nothing"
+            return f"the lab in which the machine ran has ended: {said}"
+        try:
+            problem = str(self.status()["problem"])
+        except ProvisionError as error:
+            return error.message
+        return f"the lab cannot do what its account says: {problem}" if problem else ""
+
     def down(self) -> None:
         """Shut its machines down and remove all of it; nothing happens when there is none."""
         pid = record.holder(self.folder)
