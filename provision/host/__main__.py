@@ -16,7 +16,7 @@ from provision.host import watch
 from provision.host.aws import Aws
 from provision.host.commands import SystemCommands
 from provision.host.failures import HostError
-from provision.host.phases import BODIES
+from provision.host.phases import BODIES, ready
 from provision.host.places import Places
 from provision.host.run import Host, Log, Run, only_one
 
@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", default="/", help="another folder than / (rehearsals)")
     parser.add_argument("--renew-password", action="store_true", help="only that")
     parser.add_argument("--watch", action="store_true", help="only look at the certificate")
+    parser.add_argument("--ask", action="store_true", help="only ask the server as a client does")
     return parser
 
 
@@ -53,15 +54,20 @@ def _host(places: Places) -> Host:
 
 
 def _work(chosen: argparse.Namespace, host: Host, log: Log) -> int:
-    if chosen.renew_password or chosen.watch:
-        log.say(watch.renew_password(host) if chosen.renew_password else watch.watch(host))
-        return 0
+    for wanted, act in (
+        (chosen.renew_password, watch.renew_password),
+        (chosen.watch, watch.watch),
+        (chosen.ask, ready.ask),
+    ):
+        if wanted:
+            log.say(act(host))
+            return 0
     unknown = [name for name in chosen.phases if name not in BODIES]
     if unknown:
         log.say(f"no such phase: {', '.join(unknown)}; there are {', '.join(BODIES)}")
         return 2
-    wanted = chosen.phases or list(BODIES)
-    phases = [(name, body) for name, body in BODIES.items() if name in wanted]
+    named = chosen.phases or list(BODIES)
+    phases = [(name, body) for name, body in BODIES.items() if name in named]
     report = Run(host, log, chosen.since).go(phases)
     return 0 if report.state == "ready" else 1
 

@@ -150,7 +150,8 @@ class AwsTarget:
                 changed = delivery.finish()
             self._host.bring_up(work.cloud, outputs, changed, progress)
             self._host.fetch_keys(work.cloud, outputs)
-            notes, serving = ([], True) if self._host.is_open else ([_BY_TUNNEL], False)
+            ask, serving = self._host.require_inside, self._host.is_open
+            notes = [] if serving else [ask(work.cloud, outputs, progress), _BY_TUNNEL]
         endpoint = self._endpoint_of(record)
         if endpoint is None:
             raise MissingError(
@@ -159,8 +160,7 @@ class AwsTarget:
             )
         if serving:
             self._host.require_reached(endpoint, progress)
-        anew = not planned.nothing or bool(changed)
-        return Started(endpoint, changed=anew, notes=notes, serving=serving)
+        return Started(endpoint, not planned.nothing or bool(changed), notes, serving)
 
     def down(self, options: DownOptions, progress: Progress) -> Stopped:
         """Destroy everything and prove that nothing is left.

@@ -35,6 +35,7 @@ TUNNEL_PORT: Final = 8443
 """Where a tunnel ends on this machine, unless it is told otherwise."""
 
 _AGAIN: Final = "systemctl restart --no-block provision-host.service"
+_ASK: Final = "/usr/bin/python3 -I /opt/provision/bundle/provision.pyz --ask"
 _REACH_SECONDS: Final = 60.0
 _CONSOLE_LINES: Final = 8
 _USER: Final = "admin"
@@ -253,6 +254,31 @@ class AwsHost:
                         "networks of aws: ingress:?",
                     )
                 time.sleep(1)
+
+    def require_inside(self, cloud: Cloud, outputs: Outputs, progress: Progress) -> str:
+        """The same where no port is open: the machine asks itself, by the name that clients use.
+
+        Systems Manager tells it to and brings the answer, on the way that a tunnel takes. Returns
+        what was found; raises `CheckFailedError` where either does not work.
+        """
+        with progress.step("asking the server on its machine, through Systems Manager"):
+            deadline = time.monotonic() + _REACH_SECONDS
+            while (problem := self._problem_inside(cloud, outputs)) is not None:
+                if time.monotonic() > deadline:
+                    raise CheckFailedError(
+                        f"the machine is ready, but not for clients: {problem.message}",
+                        next_step=problem.next_step,
+                    ) from problem
+                time.sleep(2)
+        return "its machine was told by Systems Manager to ask it as a client does: it works"
+
+    def _problem_inside(self, cloud: Cloud, outputs: Outputs) -> ProvisionError | None:
+        """The agent of a machine that has just booted takes a while to be there."""
+        try:
+            self.run(cloud, outputs, [_ASK])
+        except ProvisionError as error:
+            return error
+        return None
 
 
 def _problems(endpoint: Endpoint) -> Iterator[str | None]:

@@ -148,6 +148,15 @@ def test_following_shows_each_line_once() -> None:
 
 # -- sessions -----------------------------------------------------------------------------------
 
+
+def test_without_an_open_port_the_machine_is_told_to_ask_itself(stack: Stack) -> None:
+    answers = iter([(1, "", "not-ready: it starts"), (0, "", "")])
+    with agent(stack, lambda _: next(answers)) as seen:
+        said = stack.host().require_inside(stack.cloud, stack.outputs, Quiet())
+    assert "it works" in said
+    assert seen == ["/usr/bin/python3 -I /opt/provision/bundle/provision.pyz --ask"] * 2
+
+
 PLUGIN = """\
 #!/bin/sh
 [ "$1" = --version ] && { echo VERSION; exit 0; }

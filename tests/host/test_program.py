@@ -21,7 +21,7 @@ from provision.host.failures import HostError
 from provision.model.boot import BootReport
 from tests.certificates import Authority, Certificate
 from tests.host.cloud import running
-from tests.host.conftest import Machine
+from tests.host.conftest import SETTINGS, Machine
 
 PACKAGE = Path(provision.__file__).parent
 MAIN = "from provision.host.__main__ import main\n\nmain()\n"
@@ -79,6 +79,22 @@ def test_an_unknown_phase_is_bad_usage(pyz: Path, tmp_path: Path) -> None:
     done = run(pyz, tmp_path, "rolle")
     assert done.returncode == 2
     assert "no such phase: rolle" in done.stderr
+
+
+def test_to_be_asked_changes_nothing_and_tells_what_does_not_work(
+    pyz: Path, tmp_path: Path
+) -> None:
+    with running() as cloud:
+        stack(tmp_path, cloud.address)
+        bundle = tmp_path / "opt/provision/bundle"
+        bundle.mkdir(parents=True)
+        (bundle / "settings.json").write_text(SETTINGS.to_json())
+        (tmp_path / "etc/provision/admin-password").write_text("a-long-enough-password")
+        done = run(pyz, tmp_path, "--ask")
+        assert cloud.objects == {}
+    assert done.returncode == 1
+    assert "not-ready: a client's request does not come through" in done.stderr
+    assert not (tmp_path / "var/lib/provision/boot.json").exists()
 
 
 @contextmanager

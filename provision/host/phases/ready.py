@@ -22,16 +22,21 @@ _TRANSIENT: Final = ("not-ready", "database-unreachable", "artifacts-unreachable
 
 def run(host: Host, step: Step) -> None:
     """Ask as a client does; then nobody needs what older bundles left."""
-    found: list[dict[str, Any]] = []
+    said: list[str] = []
 
-    def ask() -> None:
-        found.append(_status(host))
+    def attempt() -> None:
+        said.append(ask(host))
 
-    host.patiently(ask, _PATIENCE_SECONDS, _TRANSIENT, step)
-    _doors(host)
+    host.patiently(attempt, _PATIENCE_SECONDS, _TRANSIENT, step)
     forget_older(host)
-    milliseconds = found[-1]["database"]["milliseconds"]
-    step.detail(f"{address(host)}: database in {milliseconds} ms, artifact store reached")
+    step.detail(said[-1])
+
+
+def ask(host: Host) -> str:
+    """What a client meets now. Raises HostError for what does not work."""
+    milliseconds = _status(host)["database"]["milliseconds"]
+    _doors(host)
+    return f"{address(host)}: database in {milliseconds} ms, artifact store reached"
 
 
 def address(host: Host) -> str:
