@@ -1,5 +1,7 @@
 """Eight clients log runs as training scripts do: `load.py PORT SECONDS [USER:PASSWORD]`.
 
+With `HOST:PORT` and an authority's certificate as fourth word, they come over TLS.
+
 The clients share the machine with the server that they measure, so they do as little as possible
 themselves: plain sockets, each request in one piece, only what is needed read from the answer.
 """
@@ -10,6 +12,7 @@ import base64
 import json
 import re
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -39,12 +42,15 @@ def steps(now: int) -> Iterator[tuple[str, dict[str, Any]]]:
 class Client:
     """One kept connection; counts its requests that were not answered with 200."""
 
-    def __init__(self, port: int, user: str) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
+    def __init__(self, host: str, port: int, user: str, authority: str) -> None:
+        self.socket: socket.socket = socket.create_connection((host, port), timeout=120)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if authority:
+            context = ssl.create_default_context(cafile=authority)
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
         self.taken: list[float] = []
         self.failures = 0
-        head = f"Host: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        head = f"Host: {host}:{port}\r\nContent-Type: application/json\r\n"
         if user:
             head += f"Authorization: Basic {base64.b64encode(user.encode()).decode()}\r\n"
         self.head = head.encode()
@@ -91,8 +97,9 @@ def log_runs(client: Client, until: float) -> None:
             client.post(name, b'{"run_id": "' + found[1] + b'", ' + body)
 
 
-def main(port: int, seconds: float, user: str) -> None:
-    clients = [Client(port, user) for _ in range(CLIENTS)]
+def main(where: str, seconds: float, user: str = "", authority: str = "") -> None:
+    host, _, port = where.rpartition(":")
+    clients = [Client(host or "127.0.0.1", int(port), user, authority) for _ in range(CLIENTS)]
     started = time.time()
     threads = [
         threading.Thread(target=log_runs, args=(client, started + seconds)) for client in clients
@@ -115,4 +122,4 @@ def main(port: int, seconds: float, user: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "")
+    main(sys.argv[1], float(sys.argv[2]), *sys.argv[3:])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,14 @@ class Maker:
             aws_access_key_id="testing", aws_secret_access_key="testing",
         )  # fmt: skip
 
-    def stack(self, user_data: str, *, name: str = NAME, database: bool = False) -> Stack:
+    def stack(
+        self,
+        user_data: str | Callable[[str, str], str],
+        *,
+        name: str = NAME,
+        database: bool = False,
+    ) -> Stack:
+        """All of it; user data may need to know the bucket and the Elastic IP."""
         ec2 = self.client("ec2")
         vpc = ec2.create_vpc(CidrBlock="10.71.0.0/16")["Vpc"]["VpcId"]
         subnets = [
@@ -66,8 +74,10 @@ class Maker:
         role = self._role(name, bucket)
         if database:
             self.database(name, subnets[1:], behind)
-        instance = self.machine(name, subnets[0], server, user_data)
         address = ec2.allocate_address(Domain="vpc")
+        if not isinstance(user_data, str):
+            user_data = user_data(bucket, address["PublicIp"])
+        instance = self.machine(name, subnets[0], server, user_data)
         ec2.associate_address(AllocationId=address["AllocationId"], InstanceId=instance)
         return Stack(instance, address["PublicIp"], bucket, role, server, name if database else "")
 
