@@ -12,14 +12,12 @@ from provision.errors import RefusedError
 from provision.host.failures import HostError
 from provision.host.places import Places
 from provision.host.settings import HostSettings
-from provision.model.sizing import MIB, Machine, Sizing, Wishes, size
+from provision.model.sizing import Machine, Sizing, Wishes, size
 
 PORT: Final = 5000
 ROLE: Final = "mlflow"
 DATABASE: Final = "mlflow"
 ADMIN: Final = "admin"
-_SYSTEM_MIB: Final = 330
-"""Debian, the proxy, the SSM agent and apt's daily work, beside the server."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,10 @@ def sizing(settings: HostSettings, machine: Machine) -> Sizing:
 
     Raises HostError `too-small` with the numbers.
     """
-    memory = settings.memory
-    if memory is None:
-        memory = max(machine.memory - _SYSTEM_MIB * MIB, 0)
-        memory = min(memory, int(machine.memory * 0.8))
-    wishes = Wishes("service", memory, settings.workers, settings.threads, settings.job_runner)
+    wishes = Wishes(
+        "service", settings.memory, settings.workers, settings.threads, settings.job_runner,
+        alone=True,
+    )  # fmt: skip
     try:
         return size(wishes, machine)
     except RefusedError as error:

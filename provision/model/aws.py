@@ -21,6 +21,7 @@ Packages = Literal["index", "bundled"]
 
 # What rules between settings need of the profiles in terraform/stacks/tracking/profiles.tf.
 STORAGE_GIB: Final[dict[Profile, tuple[int, int]]] = {"course": (20, 100), "team": (50, 500)}
+MACHINES: Final[dict[Profile, str]] = {"course": "t3.small", "team": "t3.medium"}
 
 _Yes = Annotated[bool | None, BeforeValidator(check.yes_or_no)]
 _Subnet = Annotated[

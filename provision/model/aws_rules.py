@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from provision.model.aws import STORAGE_GIB
+from provision.errors import RefusedError
+from provision.model.aws import MACHINES, STORAGE_GIB
 from provision.model.complaints import Complaint, Path
 from provision.model.rule import Rule
+from provision.model.sizing import MIB, Machine, Wishes, size
 
 if TYPE_CHECKING:
     from provision.model.spec import Spec
@@ -108,7 +110,43 @@ def _state_has_a_bucket(spec: Spec) -> Complaint | None:
     return Complaint(_STATE_NAME, message, "write `state: s3`, or remove the line")
 
 
+# Burstable machines, by which part of their names (EC2's instance types, "memory").
+_MEMORY_MIB: Final = {"nano": 512, "micro": 1024, "small": 2048, "medium": 4096, "large": 8192}
+_LEFT_BY_THE_KERNEL: Final = 0.93
+
+
+def _server_fits_machine(spec: Spec) -> Complaint | None:
+    """What its own arithmetic would refuse minutes later, when the machine has booted."""
+    name, server = spec.aws.settings.instance_type, spec.server
+    if name is None and spec.target not in ("aws", "rehearsal"):
+        return None
+    name = name or MACHINES[spec.aws.profile]
+    family, _, kind = name.partition(".")
+    memory = _MEMORY_MIB.get(kind) if re.fullmatch("t[0-9][a-z]?", family) else None
+    if memory is None:
+        return None
+    workers, threads = (None if n == "auto" else n for n in (server.workers, server.threads))
+    jobs = server.job_runner is True
+    wishes = Wishes("service", server.memory_bytes, workers, threads, jobs, alone=True)
+    try:
+        size(wishes, Machine(int(memory * _LEFT_BY_THE_KERNEL) * MIB, 2))
+    except RefusedError as error:
+        return Complaint(_setting("instance_type"), f"{name} is too small: {error.message}", _ROOM)
+    return None
+
+
+_ASKED: Final = ("memory", "workers", "job_runner")
+_ROOM: Final = (
+    "take a larger machine (`aws: settings: {instance_type: t3.medium}`), or ask for less"
+)
+
+
 RULES: Final = (
+    Rule(
+        "The machine has the memory that `server` asks for.",
+        (_setting("instance_type"), *(("server", n) for n in _ASKED)),
+        _server_fits_machine,
+    ),
     Rule(
         "An existing network is named by `vpc`, `public_subnet` and `private_subnets` together.",
         tuple((*_NETWORK, name) for name in _EXISTING),

@@ -23,6 +23,8 @@ POSTGRES_MIB = 90
 """A private PostgreSQL before the first client, shared buffers included."""
 CONNECTION_MIB = 6
 """One PostgreSQL connection in use."""
+SYSTEM_MIB = 330
+"""On a machine of AWS: Debian, the proxy, the SSM agent and apt's daily work, beside the server."""
 
 THREADS = 8
 OVERFLOW = 2
@@ -46,13 +48,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the spec says about size; `None` means: work it out. `memory` in bytes."""
+    """What the spec says about size; `None` means: work it out. `memory` in bytes.
+
+    `alone`: the machine has nothing else to do, so all but `SYSTEM_MIB` is the server's.
+    """
 
     engine: Engine
     memory: int | None = None
     workers: int | None = None
     threads: int | None = None
     job_runner: bool | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,8 @@ def _budget(wishes: Wishes, machine: Machine, least: int) -> int:
                 next_step=f"set server.memory to at most {usable}MiB, or leave it on auto",
             )
         return written
+    if wishes.alone:
+        return max(min(machine.memory // MIB - SYSTEM_MIB, usable), 0)
     quarter = machine.memory // MIB // 4
     wanted = max(min(quarter, _BUDGET_CEILING_MIB), _BUDGET_FLOOR_MIB, least)
     return min(wanted, usable)

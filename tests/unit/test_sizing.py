@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from provision.errors import RefusedError
 from provision.model import sizing
-from provision.model.sizing import MIB, Machine, Sizing, Wishes, size
+from provision.model.sizing import MIB, SYSTEM_MIB, Machine, Sizing, Wishes, size
 
 GIB = 1024 * MIB
 
@@ -90,3 +90,17 @@ def test_a_sizing_fits_or_is_refused(
     assert result.needed_mib <= result.budget_mib <= machine.memory // MIB
     assert result.workers >= 1 and result.pool_size == result.threads
     assert result.max_connections > result.workers * result.threads
+
+
+@pytest.mark.parametrize(("mib", "workers"), [(952, 2), (1904, 2), (700, 1)])
+def test_a_machine_with_nothing_else_to_do_is_used_but_for_its_system(
+    mib: int, workers: int
+) -> None:
+    found = size(Wishes("service", job_runner=False, alone=True), Machine(mib * MIB, 2))
+    assert found.workers == workers
+    assert found.needed_mib + SYSTEM_MIB <= mib
+
+
+def test_a_machine_without_room_for_one_worker_is_refused() -> None:
+    with pytest.raises(RefusedError, match="340 MiB, but this machine allows 146"):
+        size(Wishes("service", alone=True), Machine(476 * MIB, 2))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision.adapters.specfile import load_spec
-from provision.model.aws import STORAGE_GIB, Settings
+from provision.model.aws import MACHINES, STORAGE_GIB, Settings
 from provision.model.explain import check_spec
 from provision.model.spec import Spec
 from provision.model.variables import variables
@@ -163,3 +163,4 @@ def test_the_rules_know_the_profiles_as_the_root_holds_them() -> None:
         found = [int(re.findall(rf"database_{end}_gib\s+= (\d+)", text_)[0]) for end, text_ in
                  (("initial", block), ("maximum", block))]  # fmt: skip
         assert tuple(found) == expected
+        assert re.findall(r'instance_type\s+= "(.+)"', block) == [MACHINES[profile]]
