@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415 - each command loads only what it works with
 _REHEARSAL_REGION = "eu-west-1"
 _CLIENTS = "203.0.113.0/24"  # TEST-NET-3, RFC 5737: where a rehearsal's clients come from
+_FRESH_SECONDS = 30.0
 IN_AN_ACCOUNT = ("aws", "rehearsal")
 
 
@@ -60,23 +61,10 @@ class OpenedStack:
     def check(
         self, endpoint: Endpoint, on_layer: Callable[[Finding], None] = lambda _: None
     ) -> Report:
-        """Look at the endpoint as a client does."""
-        from provision.adapters import packages
-        from provision.adapters.local_store import LocalFiles
-        from provision.adapters.tracking import TrackingClient
-        from provision.app.check import check
-        from provision.app.check_local import check_local
+        """Look at the endpoint as a client does, with the patience that a fresh server needs."""
+        from provision import wiring_check
 
-        if not endpoint.has_server:
-            return check_local(endpoint, LocalFiles(), time.perf_counter, on_layer=on_layer)
-        return check(
-            endpoint,
-            TrackingClient.from_endpoint,
-            time.perf_counter,
-            packages.installed_version("mlflow"),
-            environment=self.settings.environment,
-            on_layer=on_layer,
-        )
+        return wiring_check.check(self, endpoint, on_layer, timeout=_FRESH_SECONDS)
 
     def status(self) -> StatusResult:
         """State, address, size and contents."""

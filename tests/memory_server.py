@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from provision.model.tracking import Answer, RunRecord
+from provision.model.tracking import Answer, ErrorKind, RunRecord, TrackingError
 
 
 class MemoryServer:
@@ -20,15 +22,52 @@ class MemoryServer:
         self.served_version = "3.17.2"
         self.cut_downloads_at: int | None = None
         self.round_metrics = False
+        self.addresses = ("192.0.2.1",)
+        self.strangers: dict[str, bytes] = {}
+        self.experiments: list[dict[str, str]] = []
+        self.artifact_root_of_models = ""
+        self.files: dict[str, bytes] = {}
 
     def _enter(self, name: str) -> None:
         self.calls.append(name)
         if name in self.failures:
             raise self.failures[name]
 
+    def wait(self, seconds: float) -> None:
+        self._enter("wait")
+
+    def get(self, route: str, **query: str) -> dict[str, Any]:
+        self._enter(route)
+        if route == "experiments/search":
+            return {"experiments": self.experiments}
+        return {"artifact_uri": f"{self.artifact_root_of_models or self.artifact_root}/model"}
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer:
+        """As a stranger: what `strangers` has for the user name, or for the path."""
+        given = headers.get("Authorization", "")
+        name = base64.b64decode(given.removeprefix("Basic ")).decode()
+        answer = self.strangers.get(name if "experiments" in path else path.partition("?")[0])
+        if answer is None:
+            raise TrackingError(ErrorKind.STATUS, f"{path}: HTTP 401", status=401)
+        return Answer(200, {}, answer)
+
+    def upload_stream(self, path: str, size: int, blocks: Iterable[bytes]) -> None:
+        self._enter("upload_stream")
+        self.files[path] = b"".join(blocks)
+
+    def download_stream(self, path: str) -> Iterator[bytes]:
+        self._enter("download_stream")
+        yield self.files[path]
+
     def resolve(self) -> tuple[str, ...]:
         self._enter("resolve")
-        return ("192.0.2.1",)
+        return self.addresses
 
     def open(self) -> str:
         self._enter("open")
@@ -85,21 +124,19 @@ class MemoryServer:
 
     def upload(self, path: str, content: bytes) -> None:
         self._enter("upload")
-        self.existing["artifact"] = (path, content)
+        self.files[path] = content
 
     def download(self, path: str) -> bytes:
         self._enter("download")
-        content = self.existing["artifact"][1]
-        assert isinstance(content, bytes)
-        return content[: self.cut_downloads_at]
+        return self.files[path][: self.cut_downloads_at]
 
     def list_artifacts(self, path: str) -> tuple[str, ...]:
         self._enter("list_artifacts")
-        return (self.existing["artifact"][0].removeprefix(f"{path}/"),)
+        return tuple(file.removeprefix(f"{path}/") for file in self.files if path in file)
 
     def delete_artifact(self, path: str) -> None:
         self._enter("delete_artifact")
-        self.existing.pop("artifact", None)
+        self.files = {file: c for file, c in self.files.items() if not file.startswith(path + "/")}
 
     def create_registered_model(self, name: str) -> None:
         self._enter("create_registered_model")

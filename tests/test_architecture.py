@@ -27,7 +27,8 @@ ARROWS = {
     "host": {"host", "errors", "_version", "model.boot", "model.sizing"},
     "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
-        "cli", "app", "model", "targets.base", "wiring", "wiring_data", "wiring_people", "offline",
+        "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
+        "wiring_people", "offline",
         "settings", "ui", "errors", "_version", "adapters.workspace",
     },
     "": None,
@@ -38,7 +39,8 @@ DOORS = {
     "yaml": {"adapters/specfile.py"},
     "pydantic": {"model"},
     "http": {
-        "adapters/tracking.py",
+        "adapters/doors.py",
+        "adapters/tracking",
         "emulator/control.py",
         "emulator/lab/watcher.py",
         "serving/scorer.py",

@@ -6,6 +6,7 @@ import webbrowser
 from argparse import Namespace
 from pathlib import Path
 
+from provision import wiring_check
 from provision.adapters import workspace
 from provision.app.env import env as render_env
 from provision.cli import remote_logs, texts
@@ -14,6 +15,7 @@ from provision.errors import MissingError, UsageError
 from provision.model.endpoint import Endpoint
 from provision.model.report import Finding
 from provision.model.secrets import Secret
+from provision.model.units import parse_size, suggested_size
 from provision.ui import Ui
 from provision.wiring import OpenedStack
 
@@ -26,10 +28,25 @@ def check(arguments: Namespace, ui: Ui) -> int:
         if not ui.as_json:
             ui.line(texts.check_line(finding, ui.paint))
 
-    report = stack.check(_endpoint(stack, arguments), show)
+    report = wiring_check.check(
+        stack,
+        _endpoint(stack, arguments),
+        show,
+        timeout=arguments.timeout,
+        large=_bytes(arguments.size) if arguments.size else 0,
+    )
     document = {"passed": report.passed, "uri": report.uri, "findings": report.findings}
     ui.result("check", document, texts.check_summary(report, ui.paint))
     return 0 if report.passed else 6
+
+
+def _bytes(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError:
+        raise UsageError(
+            f"{text} is not a size", next_step=f"--size {suggested_size(text) or '1GiB'}"
+        ) from None
 
 
 def env(arguments: Namespace, ui: Ui) -> int:

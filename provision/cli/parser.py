@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from provision.cli.parser_check import check_commands
+from provision.cli.parser_check import check_commands, check_flags
 from provision.cli.parser_data import data_commands
 from provision.cli.parser_people import people_commands
 from provision.cli.parts import Adder, Parser, common_options, lazy
@@ -137,8 +137,9 @@ def _client_commands(commands: Subparsers, common: Parser) -> None:
     add = Adder(commands, common)
     check = add(
         "check", lazy("client", "check"), "try everything that a client does, layer by layer",
-        "provision check", "provision check --json",
+        "provision check", "provision check --size 1GiB", "provision check --json",
     )  # fmt: skip
+    check_flags(check)
     env = add(
         "env", lazy("client", "env"), "print what points a client at the server",
         'eval "$(provision env)"', "provision env --format fish | source",

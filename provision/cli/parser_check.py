@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from provision.cli.parts import Adder, Parser, lazy
@@ -18,3 +19,22 @@ def check_commands(commands: Subparsers, common: Parser) -> None:
         "provision explain host.not-allowed", "provision explain tls", "provision explain",
     )  # fmt: skip
     explain.add_argument("id", nargs="?", help="a finding's id, or its layer; without it, all")
+
+
+def check_flags(check: Parser) -> None:
+    """What `check` may be told."""
+    check.add_argument(
+        "--timeout", type=_seconds, default=5.0, metavar="SECONDS",
+        help="how long to wait for a connection and the first answer (5)",
+    )  # fmt: skip
+    check.add_argument("--size", metavar="SIZE", help="also send an artifact this large, as 1GiB")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds (up to 3600)")
+    return seconds

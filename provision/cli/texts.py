@@ -50,7 +50,7 @@ def check_line(finding: Finding, paint: Paint) -> str:
     """One layer of a check, as soon as it is known."""
     style, sign = _SIGNS[finding.outcome]
     time = f"{finding.milliseconds:5.0f} ms" if finding.milliseconds else " " * 8
-    line = f"{paint(style, sign)} {time}  {finding.title:<20} {finding.observed}".rstrip()
+    line = f"{paint(style, sign)} {time}  {finding.title:<49} {finding.observed}".rstrip()
     if finding.outcome in (Outcome.FAILED, Outcome.WARNING):
         line += f"\n{'':15}cause: {finding.cause}\n{'':15}next step: {finding.next_step}"
     return line

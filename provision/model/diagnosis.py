@@ -26,6 +26,28 @@ _CONNECTION: Final[Mapping[ErrorKind, str]] = {
     ErrorKind.CLOSED: "http.closed",
 }
 
+# What psycopg2, SQLite, SQLAlchemy and the system say; the first that fits is the most exact.
+_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "http.disk-full": ("disk is full", "no space left on device"),
+    "http.connections-used-up": (
+        "remaining connection slots", "too many clients", "too many connections", "queuepool limit",
+    ),
+    "http.database-tls": (
+        "no encryption", "no pg_hba.conf entry", "does not support ssl", "ssl error",
+        "root certificate", "certificate verify failed",
+    ),
+    "http.database-password": ("password authentication failed",),
+    "http.schema": (
+        "out-of-date database schema", "no such table", "no such column", "undefinedtable",
+        "undefinedcolumn",
+    ),
+    "http.database-gone": (
+        "connection to server", "could not connect to server", "server closed the connection",
+        "could not translate host name", "terminating connection", "connection timed out",
+        "the database system is",
+    ),
+}  # fmt: skip
+
 
 def of_first_answer(answer: Answer, *, with_credentials: bool) -> str:
     """The problem that the answer to the first API request shows, or "" where it shows none.
@@ -38,7 +60,7 @@ def of_first_answer(answer: Answer, *, with_credentials: bool) -> str:
     if answer.status == 403:
         return "host.not-allowed" if _INVALID_HOST in text else "auth.forbidden"
     if _is_mlflow(answer):
-        return "" if answer.status == 200 else "http.server-error"
+        return "" if answer.status == 200 else of_server_words(text) or "http.server-error"
     return _of_stranger(answer, text)
 
 
@@ -87,6 +109,15 @@ def of_error(layer: str, error: TrackingError) -> str:
 def _of_status(layer: str, error: TrackingError) -> str:
     if layer == "version":
         return "version.unknown"
+    if layer == "large-artifact":
+        return _of_large(error)
+    words = of_server_words(error.body.lower())
+    if words:
+        return _known(f"{layer}.{words.partition('.')[2]}", words)
+    return _of_refusal(layer, error)
+
+
+def _of_refusal(layer: str, error: TrackingError) -> str:
     if layer == "artifact-upload" and error.status == 413:
         return "artifact-upload.too-large"
     if layer == "artifact-upload" and "--no-serve-artifacts" in error.body:
@@ -94,6 +125,22 @@ def _of_status(layer: str, error: TrackingError) -> str:
     if error.status in (401, 403):
         return _known(f"{layer}.forbidden", f"{layer}.failed")
     return f"{layer}.failed"
+
+
+def _of_large(error: TrackingError) -> str:
+    if error.status == 413:
+        return "large-artifact.too-large"
+    if error.status == 507 or of_server_words(error.body.lower()) == "http.disk-full":
+        return "large-artifact.disk-full"
+    given_up = error.kind in (ErrorKind.SILENT, ErrorKind.CLOSED) or error.status in (408, 504)
+    return "large-artifact.timed-out" if given_up else "large-artifact.failed"
+
+
+def of_server_words(text: str) -> str:
+    """The problem that a server's own error, in lower case, tells by its words; or ""."""
+    return next(
+        (problem for problem, words in _WORDS.items() if any(word in text for word in words)), ""
+    )
 
 
 def _known(problem_id: str, otherwise: str) -> str:

@@ -85,7 +85,7 @@ def raise_for_status(what: str, answer: Answer) -> Answer:
         ErrorKind.STATUS,
         message,
         status=answer.status,
-        body=answer.excerpt(),
+        body=answer.excerpt(2000),
         reason=error_code(answer),
     )
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from provision.server import (
     accounts_route,
+    check_route,
     environment,
     postgres_dialect,
     proxied_artifacts,
@@ -61,6 +62,7 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
     if not settings.direct_artifacts:
         proxied_artifacts.install()
     status_route.add(mlflow_server.app, settings)
+    check_route.add(mlflow_server.app, auth=settings.auth is not None)
     if settings.auth:
         accounts_route.add(mlflow_server.app)
     full = _full_application(settings)

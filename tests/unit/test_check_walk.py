@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provision.app.check import check
+from provision.app.check import Looks, check
+from provision.app.check_doors import Door
 from provision.model.endpoint import Credentials, Endpoint
 from provision.model.findings import SERVER_LAYERS
 from provision.model.report import Finding, Outcome, Report
@@ -18,6 +20,8 @@ ENDPOINT = Endpoint("team", "http://mlflow.lab.example:5000", "3.17.2")
 HOST_REFUSED = b"Invalid Host header - possible DNS rebinding attack detected"
 NOT_AUTHENTICATED = b"You are not authenticated. Please see https://www.mlflow.org/docs/latest/auth"
 
+EXTRA = ("large-artifact", "outside")
+
 
 def failure(status: int = 500, body: str = "boom") -> TrackingError:
     return TrackingError(ErrorKind.STATUS, f"HTTP {status}: {body}", status=status, body=body)
@@ -27,7 +31,9 @@ def check_memory(
     server: MemoryServer, endpoint: Endpoint = ENDPOINT, client: str | None = "3.17.2", **more: Any
 ) -> Report:
     ticks = itertools.count()
-    return check(endpoint, lambda _: server, lambda: next(ticks) / 1000, client, **more)
+    on_layer = more.pop("on_layer", lambda _: None)
+    looks = Looks(client, **more)
+    return check(endpoint, lambda _: server, lambda: next(ticks) / 1000, looks, on_layer=on_layer)
 
 
 def outcomes(report: Report) -> dict[str, Outcome]:
@@ -37,17 +43,17 @@ def outcomes(report: Report) -> dict[str, Outcome]:
 def test_a_good_server_passes_every_layer_and_keeps_nothing() -> None:
     server = MemoryServer()
     report = check_memory(server)
-    expected = [layer.name for layer in SERVER_LAYERS if layer.name != "tls"]
+    expected = [layer.name for layer in SERVER_LAYERS if layer.name not in ("tls", *EXTRA)]
     assert [finding.id for finding in report.findings] == expected
     assert report.passed
-    assert server.existing == {}
+    assert server.existing == {} == server.files
     assert server.calls[-1] == "close"
 
 
 def test_tls_is_looked_at_between_tcp_and_http_for_https_only() -> None:
     endpoint = Endpoint("team", "https://mlflow.lab.example", "3.17.2")
     ids = [finding.id for finding in check_memory(MemoryServer(), endpoint).findings]
-    assert ids == [layer.name for layer in SERVER_LAYERS]
+    assert ids == [layer.name for layer in SERVER_LAYERS if layer.name not in EXTRA]
 
 
 METHODS = {
@@ -77,12 +83,12 @@ def test_the_layer_that_fails_is_named_and_the_later_ones_are_not_reached(
     broken = report.first_failure
     assert broken is not None
     assert broken.title == next(entry.title for entry in SERVER_LAYERS if entry.name == layer)
-    names = [entry.name for entry in SERVER_LAYERS if entry.name != "tls"]
+    names = [entry.name for entry in SERVER_LAYERS if entry.name not in ("tls", *EXTRA)]
     later = names[names.index(layer) + 1 : -1]
     assert [f.id for f in report.findings if f.outcome is Outcome.NOT_REACHED][
         : len(later)
     ] == later
-    assert server.existing == {}
+    assert server.existing == {} == server.files
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -90,7 +96,7 @@ def test_what_was_created_is_deleted_when_the_user_interrupts(method: str) -> No
     server = MemoryServer(**{method: KeyboardInterrupt()})  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
         check_memory(server)
-    assert server.existing == {}
+    assert server.existing == {} == server.files
     assert server.calls[-1] == "close"
 
 
@@ -100,9 +106,9 @@ def test_what_cannot_be_deleted_is_named() -> None:
     broken = report.first_failure
     assert broken is not None
     assert broken.id == "cleanup.left-behind"
-    assert "1/r1/artifacts/provision-check.bin" in broken.observed
+    assert "artifacts below 1/r1" in broken.observed
     assert "AccessDenied" in broken.observed
-    assert set(server.existing) == {"artifact"}
+    assert "1/r1/artifacts/provision-check.bin" in server.files
 
 
 def test_a_value_that_comes_back_rounded_is_found() -> None:
@@ -179,3 +185,105 @@ def test_a_report_can_be_written_as_json_without_the_password(tmp_path: Path) ->
     text = json.dumps([vars(finding) for finding in report.findings])
     assert "auth.wrong" in text
     assert str(account.password_file) in text
+
+
+# Who else gets in.
+
+HERE, INSIDE, OUTSIDE = ("127.0.0.1",), ("192.168.7.7",), ("8.8.8.8",)
+ACCOUNT = Credentials("ann", Path("/unused"))
+
+
+@pytest.mark.parametrize(
+    ("addresses", "strangers", "account", "expected"),
+    [
+        (HERE, {"": b"{}"}, None, "accounts"),
+        (("::1", "127.0.0.1"), {"": b"{}"}, None, "accounts"),
+        (INSIDE, {"": b"{}"}, None, "accounts.open-to-the-network"),
+        (("8.8.8.8", "192.168.7.7"), {"": b"{}"}, None, "accounts.open-to-the-world"),
+        (OUTSIDE, {}, None, "accounts"),
+        (OUTSIDE, {}, ACCOUNT, "accounts"),
+        (HERE, {"": b"{}"}, ACCOUNT, "accounts.ignored"),
+        (HERE, {"admin:password1234": b"{}"}, ACCOUNT, "accounts.default-password"),
+        (HERE, {"admin:password": b"{}"}, ACCOUNT, "accounts.default-password"),
+        (HERE, {"/signup": b"<html><FORM action=x>"}, ACCOUNT, "accounts.sign-up-open"),
+        (HERE, {"/signup": b"<html>MLflow's own page"}, ACCOUNT, "accounts"),
+    ],
+)
+def test_strangers_known_passwords_and_sign_ups_are_tried(
+    addresses: tuple[str, ...],
+    strangers: dict[str, bytes],
+    account: Credentials | None,
+    expected: str,
+) -> None:
+    server = MemoryServer()
+    server.addresses, server.strangers = addresses, strangers
+    report = check_memory(server, replace(ENDPOINT, credentials=account))
+    assert expected in outcomes(report)
+    assert report.passed == (expected in ("accounts", "accounts.open-to-the-network"))
+
+
+def test_only_doors_that_open_are_named_and_the_first_says_what_is_wrong() -> None:
+    database = Door("the database", "db.example", 5432, "outside.database-open")
+    shell = Door("SSH", "h.example", 22, "outside.port-open")
+
+    def looked(*opened: Door) -> Report:
+        def try_door(door: Door) -> str:
+            return "accepts connections" if door in opened else ""
+
+        return check_memory(MemoryServer(), closed=[database, shell], try_door=try_door)
+
+    assert outcomes(looked())["outside"] is Outcome.OK
+    assert outcomes(looked(shell))["outside.port-open"] is Outcome.WARNING
+    broken = looked(shell, database).first_failure
+    assert broken is not None
+    assert broken.observed.startswith("the database: ")
+    assert outcomes(looked(database))["outside.database-open"] is Outcome.FAILED
+
+
+# Artifacts and models.
+
+
+def test_experiments_that_keep_their_artifacts_elsewhere_are_named() -> None:
+    server = MemoryServer()
+    server.experiments = [
+        {"name": "Default", "artifact_location": "./mlruns/0"},
+        {"name": "new", "artifact_location": "mlflow-artifacts:/1"},
+    ]
+    finding = next(f for f in check_memory(server).findings if f.id == "artifact-root.frozen")
+    assert finding.outcome is Outcome.WARNING
+    assert finding.observed == "Default (./mlruns/0)"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (None, "large-artifact"),
+        (failure(413), "large-artifact.too-large"),
+        (failure(504), "large-artifact.timed-out"),
+        (TrackingError(ErrorKind.CLOSED, "gone"), "large-artifact.timed-out"),
+        (TrackingError(ErrorKind.SILENT, "mute"), "large-artifact.timed-out"),
+        (failure(507), "large-artifact.disk-full"),
+        (failure(500, "[Errno 28] No space left on device"), "large-artifact.disk-full"),
+        (failure(500), "large-artifact.failed"),
+    ],
+)
+def test_a_large_artifact_is_sent_only_when_asked_for(
+    error: TrackingError | None, expected: str
+) -> None:
+    server = MemoryServer(**({"upload_stream": error} if error else {}))
+    report = check_memory(server, large=3 * 2**20 + 17)
+    assert expected in outcomes(report)
+    assert server.files == {}
+
+
+def test_a_model_whose_files_are_elsewhere_or_others_is_not_taken_as_loaded() -> None:
+    server = MemoryServer()
+    server.artifact_root_of_models = "s3://bucket/1"
+    assert "model-load.elsewhere" in outcomes(check_memory(server))
+
+
+def test_a_full_disk_behind_a_written_run_is_named_as_such() -> None:
+    full = failure(500, "(sqlite3.OperationalError) database or disk is full")
+    assert "http.disk-full" in outcomes(check_memory(MemoryServer(log_batch=full)))
+    full = failure(500, "[Errno 28] No space left on device")
+    assert "artifact-upload.disk-full" in outcomes(check_memory(MemoryServer(upload=full)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from provision.model.findings import access, files, network, tracking
+from provision.model.findings import access, doors, files, network, tracking
 from provision.model.problem import Group, Layer, Problem
 
 SERVER_LAYERS: Final = (
@@ -24,7 +24,12 @@ SERVER_LAYERS: Final = (
     Layer("run", "A run's metrics, params and tags come back"),
     Layer("artifact-upload", "An artifact can be uploaded"),
     Layer("artifact-download", "The artifact comes back unchanged"),
+    Layer("artifact-root", "Every experiment's artifacts go through the server"),
+    Layer("large-artifact", "A large artifact goes up and comes back"),
     Layer("registry", "A model can be registered"),
+    Layer("model-load", "The registered model can be loaded"),
+    Layer("accounts", "Nobody else gets in"),
+    Layer("outside", "Nothing else is open to the world"),
     Layer("cleanup", "What was created can be deleted"),
 )
 
@@ -38,7 +43,7 @@ GROUPS: Final = (
         "With a server",
         "provision check",
         SERVER_LAYERS,
-        (*network.PROBLEMS, *access.PROBLEMS, *tracking.PROBLEMS),
+        (*network.PROBLEMS, *access.PROBLEMS, *tracking.PROBLEMS, *doors.PROBLEMS),
     ),
     Group("Without a server", "provision check", STORE_LAYERS, files.PROBLEMS),
 )

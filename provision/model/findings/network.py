@@ -136,4 +136,52 @@ PROBLEMS: Final = (
         "MLflow answers with an error of its own; most often it cannot use its database.",
         LOGS,
     ),
+    Problem(
+        "http.database-gone",
+        "MLflow runs, but cannot reach its database, so every request fails while its health "
+        "check says OK.",
+        "Run `provision status` and `provision logs database`; on AWS, see that the RDS instance "
+        "is available (it is stopped for a backup window, or by somebody) and run `provision up`.",
+        symptom="`psycopg2.OperationalError: connection to server ... failed`",
+    ),
+    Problem(
+        "http.database-tls",
+        "MLflow and its database do not agree on encryption: one wants TLS and the other has "
+        "none, or the certificate is of another authority than MLflow trusts.",
+        "Run `provision up`, which writes the connection with `sslmode=verify-full` and the "
+        "authorities of RDS. For a server of your own: add `?sslmode=verify-full&sslrootcert=...`.",
+        symptom="`no pg_hba.conf entry for host ..., no encryption` (RDS from PostgreSQL 15 on), "
+        "or `server does not support SSL, but SSL was required`",
+    ),
+    Problem(
+        "http.database-password",
+        "The database does not accept MLflow's password.",
+        "Run `provision up` (on AWS `provision repair`), which fetches the password anew. In a "
+        "URI of your own, percent-encode the password's special characters.",
+        symptom="`FATAL: password authentication failed for user`",
+    ),
+    Problem(
+        "http.connections-used-up",
+        "All connections of the database are taken, or all of MLflow's own pool: more requests "
+        "run at once than there are connections.",
+        "Run `provision up`: it fits workers and pools to the database. For a server of your own, "
+        "lower --workers and MLFLOW_SQLALCHEMYSTORE_POOL_SIZE, or raise max_connections.",
+        symptom="`FATAL: remaining connection slots are reserved`, `sorry, too many clients "
+        "already` or `QueuePool limit of size ... reached`",
+    ),
+    Problem(
+        "http.schema",
+        "The database has not the tables that this MLflow expects: it is of another version, or "
+        "its migration broke off.",
+        "Run `provision up --upgrade-database`, which makes a backup first.",
+        symptom="`Detected out-of-date database schema`, `no such table`, or "
+        "`relation ... does not exist`",
+    ),
+    Problem(
+        "http.disk-full",
+        "The server's disk is full.",
+        "Make room on it: `provision gc` deletes for good what was deleted in MLflow, `df -h` and "
+        "`du` show the rest. On AWS, a larger `database.storage` or machine in provision.yaml.",
+        symptom="`database or disk is full`, `No space left on device`",
+    ),
 )

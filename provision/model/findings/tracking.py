@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from provision.model.problem import LOGS, Problem
+from provision.model.report import Outcome, Severity
 
 _ROOT: Final = (
     "Start the server with its artifacts served (`provision up` does) and without an artifact root "
@@ -69,6 +70,13 @@ PROBLEMS: Final = (
         "requests.",
         "Lift the limit in the proxy (nginx: `client_max_body_size 0;`) and reload it.",
     ),
+    Problem(
+        "artifact-upload.disk-full",
+        "The disk that holds the server's artifacts, or their temporary files, is full.",
+        "Make room on it: `provision gc` deletes for good what was deleted in MLflow, `df -h` and "
+        "`du` show the rest.",
+        symptom="`OSError: [Errno 28] No space left on device`",
+    ),
     Problem("artifact-upload.forbidden", "This user may not write artifacts.", LOGS),
     Problem(
         "artifact-upload.failed",
@@ -91,6 +99,59 @@ PROBLEMS: Final = (
         LOGS,
     ),
     Problem(
+        "artifact-root.frozen",
+        "Older experiments keep their artifacts elsewhere: an experiment keeps the place that it "
+        "was created with, and clients of these need that place's own credentials and disk.",
+        "Log to new experiments. To take the old ones along: `provision archive`, then `provision "
+        "restore` into an empty stack writes every location anew.",
+        Outcome.WARNING,
+        Severity.MEDIUM,
+        "`NoCredentialsError: Unable to locate credentials` in some experiments only, often in "
+        "`Default`, though the server serves its artifacts by now",
+    ),
+    Problem(
+        "artifact-root.failed",
+        "The experiments cannot be listed.",
+        LOGS,
+        Outcome.WARNING,
+        Severity.MEDIUM,
+    ),
+    Problem(
+        "large-artifact.too-large",
+        "A proxy in front of MLflow refuses an upload of {large_size}: it limits the size of "
+        "requests.",
+        "Lift the limit in the proxy (nginx: `client_max_body_size 0;`) and reload it.",
+        symptom="`413 Request Entity Too Large`",
+    ),
+    Problem(
+        "large-artifact.timed-out",
+        "An upload or download of {large_size} was given up on before its end, by the server or a "
+        "proxy in front of it.",
+        "Raise the time-outs of the proxy (nginx: `proxy_read_timeout`, `proxy_send_timeout`); on "
+        "AWS, `mode: direct` under `artifacts` lets large files bypass the server.",
+        symptom="`ConnectionError: ('Connection aborted.', ...)`, `504 Gateway Timeout`, or "
+        "`WORKER TIMEOUT` in the server's log",
+    ),
+    Problem(
+        "large-artifact.disk-full",
+        "The server's disk has no room for {large_size}: MLflow and some proxies put a whole "
+        "upload into a temporary file first.",
+        "Make room on it: `df -h` and `du -h /tmp` on the server; nginx: "
+        "`proxy_request_buffering off;`.",
+        symptom="`OSError: [Errno 28] No space left on device`",
+    ),
+    Problem(
+        "large-artifact.differs",
+        "The large artifact that came back is not the one that was uploaded.",
+        "Look for a proxy that cuts or rewrites bodies; then try a smaller `--size` to find where "
+        "it begins.",
+    ),
+    Problem(
+        "large-artifact.failed",
+        "A small artifact could be stored, one of {large_size} not.",
+        LOGS,
+    ),
+    Problem(
         "registry.forbidden",
         "This user may log runs but not register models.",
         "Ask the server's administrator for permission on registered models.",
@@ -104,6 +165,24 @@ PROBLEMS: Final = (
         "registry.differs",
         "A model's alias returns another version than it was set to.",
         "Make sure that every server behind this address uses the same database.",
+    ),
+    Problem(
+        "model-load.elsewhere",
+        "The registry sends clients to another place than the one that the model was saved to, "
+        "and its files are not there or not for clients to read.",
+        "Compare the place above with the run's artifacts; start the server without "
+        "--default-artifact-root, or register the model anew.",
+    ),
+    Problem(
+        "model-load.differs",
+        "The files of the registered model are not those that were saved.",
+        "Look for a proxy or a cache in front of the server that answers with an older file.",
+    ),
+    Problem("model-load.forbidden", "This user may register models but not load them.", LOGS),
+    Problem(
+        "model-load.failed",
+        "A model can be registered, but its files cannot be read through the registry.",
+        LOGS,
     ),
     Problem(
         "cleanup.left-behind",

@@ -1,27 +1,26 @@
-"""The door to a tracking server: MLflow's REST API over the standard library's HTTP client.
-
-MLflow itself is not imported (that takes about two seconds of CPU), and nothing of the environment
-is read: no proxy, no AWS_* variable, no netrc. What this client sees is what a client on a fresh
-machine sees.
-"""
+"""One kept-alive connection to one tracking server."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
-import importlib.util
 import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Self
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from provision._version import __version__
-from provision.errors import MissingError, UsageError
+from provision.adapters.tracking.connecting import (
+    basic,
+    exchange_error,
+    parse_uri,
+    read_password,
+    tls_context,
+    tls_error,
+)
 from provision.model.endpoint import Endpoint
 from provision.model.secrets import Secret
 from provision.model.tracking import (
@@ -37,21 +36,10 @@ from provision.model.tracking import (
 )
 
 _API: Final = "/api/2.0/mlflow/"
+_BLOCK: Final = 1024 * 1024
 _ARTIFACTS: Final = "/api/2.0/mlflow-artifacts/artifacts"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
-
-# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h) behind "certificate verify failed".
-_VERIFY_REASONS: Final[Mapping[int, str]] = {
-    9: "not-yet-valid",
-    10: "expired",
-    18: "unknown-ca",
-    19: "unknown-ca",
-    20: "unknown-ca",
-    21: "unknown-ca",
-    62: "wrong-name",
-    64: "wrong-name",
-}
 
 
 class TrackingClient:
@@ -59,14 +47,14 @@ class TrackingClient:
 
     `resolve`, `open` and `secure` climb the network's layers one at a time for `provision check`;
     every other method does what is still missing of them by itself. Every failure is a
-    `TrackingError`. `timeout` is in seconds and holds for each wait on the network, not for a whole
-    request.
+    `TrackingError`. `timeout` is in seconds and holds for connecting to all of the server's
+    addresses together, and then for each wait on the network, not for a whole request.
     """
 
     def __init__(
         self, endpoint: Endpoint, password: Secret | None = None, timeout: float = 10
     ) -> None:
-        self._url = _parse(endpoint.uri)
+        self._url = parse_uri(endpoint.uri)
         self._host = self._url.hostname or ""
         self._secured = self._url.scheme == "https"
         self._port = self._url.port or (443 if self._secured else 80)
@@ -80,7 +68,7 @@ class TrackingClient:
         self._connection.default_port = 443 if self._secured else 80
         self._headers = {"User-Agent": f"provision/{__version__}", "Accept": "*/*"}
         if endpoint.credentials is not None and password is not None:
-            self._headers["Authorization"] = _basic(endpoint.credentials.username, password)
+            self._headers["Authorization"] = basic(endpoint.credentials.username, password)
 
     @classmethod
     def from_endpoint(cls, endpoint: Endpoint, timeout: float = 10) -> Self:
@@ -90,7 +78,7 @@ class TrackingClient:
         """
         if endpoint.credentials is None:
             return cls(endpoint, None, timeout)
-        return cls(endpoint, _read_password(endpoint.credentials.password_file), timeout)
+        return cls(endpoint, read_password(endpoint.credentials.password_file), timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +89,12 @@ class TrackingClient:
     def close(self) -> None:
         """Drop the connection; the next request opens a new one."""
         self._connection.close()
+
+    def wait(self, seconds: float) -> None:
+        """Wait this long for the network from now on."""
+        self._timeout = seconds
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(seconds)
 
     # The layers below HTTP.
 
@@ -119,12 +113,17 @@ class TrackingClient:
         """Connect over TCP, and return the address that answered."""
         self.close()
         failure: OSError | None = None
-        for address in self._addresses or self.resolve():
+        addresses = self._addresses or self.resolve()
+        until = time.monotonic() + self._timeout
+        for address in addresses:
+            # A name with many addresses of which none answers takes no longer than one with one.
+            left = max(until - time.monotonic(), self._timeout / 10)
             try:
-                connected = socket.create_connection((address, self._port), self._timeout)
+                connected = socket.create_connection((address, self._port), left)
             except OSError as error:
                 failure = error
                 continue
+            connected.settimeout(self._timeout)
             # Headers and body go out in two writes, which Nagle's algorithm would delay by 40 ms.
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._connection.sock = connected
@@ -133,12 +132,12 @@ class TrackingClient:
 
     def secure(self) -> str:
         """Speak TLS on the open connection, and return the protocol's version."""
-        context = _tls_context(self._ca_file)
+        context = tls_context(self._ca_file)
         try:
             secured = context.wrap_socket(self._connection.sock, server_hostname=self._host)
         except (OSError, ValueError) as error:
             self.close()
-            raise _tls_error(error) from error
+            raise tls_error(error) from error
         self._connection.sock = secured
         return secured.version() or "TLS"
 
@@ -219,6 +218,29 @@ class TrackingClient:
         """One artifact's content, through the server."""
         return self.ask("GET", f"{_ARTIFACTS}/{quote(path)}").body
 
+    def upload_stream(self, path: str, size: int, blocks: Iterable[bytes]) -> None:
+        """Write one artifact of `size` bytes without ever holding it in memory."""
+        self.close()  # what was sent from a stream cannot be sent once more
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        self.ask("PUT", f"{_ARTIFACTS}/{quote(path)}", blocks, headers)
+
+    def download_stream(self, path: str) -> Iterator[bytes]:
+        """One artifact's content, block by block."""
+        self.close()
+        self._connect()
+        target = f"{self._url.path.rstrip('/')}{_ARTIFACTS}/{quote(path)}"
+        try:
+            self._connection.request("GET", target, headers=self._headers)
+            response = self._connection.getresponse()
+            if response.status != 200:
+                raise_for_status(f"GET {target}", Answer(response.status, {}, response.read(4096)))
+            while block := response.read(_BLOCK):
+                yield block
+        except (OSError, http.client.HTTPException) as error:
+            raise exchange_error(f"GET {target}", error) from error
+        finally:
+            self.close()
+
     def list_artifacts(self, path: str) -> tuple[str, ...]:
         """The names in one artifact folder."""
         reply = json_object(self.ask("GET", f"{_ARTIFACTS}?{urlencode({'path': path})}"))
@@ -266,7 +288,7 @@ class TrackingClient:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
     ) -> Answer:
         """One request to any route; raises TrackingError for an answer other than 2xx."""
@@ -276,7 +298,7 @@ class TrackingClient:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
     ) -> Answer:
         """Send once more where the server had closed the kept-alive connection meanwhile."""
@@ -289,7 +311,11 @@ class TrackingClient:
             return self._exchange(method, path, body, headers)
 
     def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None,
+        headers: Mapping[str, str],
     ) -> Answer:
         self._connect()
         target = self._url.path.rstrip("/") + path
@@ -302,7 +328,7 @@ class TrackingClient:
             return Answer(response.status, names, response.read())
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise _exchange_error(f"{method} {target}", error) from error
+            raise exchange_error(f"{method} {target}", error) from error
 
     def _connect(self) -> None:
         if self._connection.sock is None:
@@ -318,80 +344,6 @@ class TrackingClient:
             message = f"{where}: no answer within {self._timeout:g} s"
             return TrackingError(ErrorKind.TIMED_OUT, message)
         return TrackingError(ErrorKind.UNREACHABLE, f"{where}: {error}")
-
-
-def _parse(uri: str) -> SplitResult:
-    try:
-        url = urlsplit(uri)
-        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        usable = False
-    if not usable or url.username is not None:
-        raise UsageError(
-            "the tracking URI is not of the form http(s)://host:port, without credentials in it",
-            next_step="give it as `provision status` prints it",
-        )
-    return url
-
-
-def _basic(username: str, password: Secret) -> str:
-    both = f"{username}:{password.reveal()}".encode()
-    return "Basic " + base64.b64encode(both).decode("ascii")
-
-
-def _read_password(path: Path) -> Secret:
-    try:
-        return Secret(path.read_text(encoding="utf-8").strip())
-    except OSError as error:
-        raise MissingError(
-            f"{path}: the password file cannot be read ({error.strerror})",
-            next_step="run `provision up`, which writes it again, as the user who owns the stack",
-        ) from error
-
-
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Trust what MLflow's client trusts: the given CA alone, or else certifi's bundle.
-
-    MLflow hands MLFLOW_TRACKING_SERVER_CERT_PATH to requests as `verify`; without it requests uses
-    certifi (requests/certs.py), never the system's store, in which a private CA may well be.
-    """
-    bundle = ca_file or _certifi_bundle()
-    try:
-        return ssl.create_default_context(cafile=bundle)
-    except (OSError, ssl.SSLError) as error:
-        message = f"{bundle}: not a readable file of PEM certificates ({error})"
-        raise TrackingError(ErrorKind.TLS, message, reason="ca-file") from error
-
-
-def _certifi_bundle() -> Path | None:
-    found = importlib.util.find_spec("certifi")
-    if found is None or found.origin is None:
-        return None
-    return Path(found.origin).with_name("cacert.pem")
-
-
-def _tls_error(error: Exception) -> TrackingError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        reason = _VERIFY_REASONS.get(error.verify_code, "failed")
-        return TrackingError(ErrorKind.TLS, error.verify_message, reason=reason)
-    wrong = isinstance(error, ssl.SSLError) and error.reason in (
-        "WRONG_VERSION_NUMBER",
-        "HTTP_REQUEST",
-    )
-    silent = isinstance(error, TimeoutError | ConnectionError | ssl.SSLEOFError)
-    reason = "not-tls" if wrong or silent else "failed"
-    return TrackingError(ErrorKind.TLS, str(error) or type(error).__name__, reason=reason)
-
-
-def _exchange_error(what: str, error: Exception) -> TrackingError:
-    message = f"{what}: {error or type(error).__name__}"
-    if isinstance(error, TimeoutError):
-        return TrackingError(ErrorKind.SILENT, message)
-    if isinstance(error, OSError | http.client.IncompleteRead):
-        return TrackingError(ErrorKind.CLOSED, message)
-    # A TLS alert record: the program expects TLS, and was sent a plain request.
-    reason = "speaks-tls" if "\x15\x03" in str(error) else ""
-    return TrackingError(ErrorKind.NOT_HTTP, f"{what}: {error!r}", reason=reason)
 
 
 def _milliseconds() -> int:
