@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-# The profiles of terraform/stacks/tracking/profiles.tf, as far as they cost; a test compares them.
+# The profiles of terraform/stacks/tracking/profiles.tf, as far as they cost or must be
+# had; a test compares them.
 PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
     "course": {
         "instance_type": "t3.small",
@@ -17,6 +18,9 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
         "database_initial_gib": 20,
         "database_observed": False,
         "multi_az": False,
+        "image_parameter": "/aws/service/debian/release/12/latest/amd64",
+        "database_major": "16",
+        "backup_days": 7,
     },
     "team": {
         "instance_type": "t3.medium",
@@ -27,6 +31,9 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
         "database_initial_gib": 50,
         "database_observed": True,
         "multi_az": True,
+        "image_parameter": "/aws/service/debian/release/12/latest/amd64",
+        "database_major": "16",
+        "backup_days": 30,
     },
 }
 

@@ -33,7 +33,6 @@ from provision.targets.base import (
 from provision.targets.model_services import ModelServices, server_part
 from provision.targets.record import StackRecord
 
-_LEAST_FREE_BYTES = 200 * sizing.MIB
 _LOCK_WAIT_SECONDS = 180.0
 
 
@@ -282,10 +281,10 @@ class LocalTarget:
 
     def _require_space(self) -> None:
         free = workspace.free_bytes(self._layout.root)
-        if free < _LEAST_FREE_BYTES:
+        if free < settings.LEAST_FREE_BYTES:
             raise MissingError(
                 f"only {free // sizing.MIB} MiB are free on the disk that holds "
-                f"{self._layout.root}; the server needs {_LEAST_FREE_BYTES // sizing.MIB} MiB",
+                f"{self._layout.root}; the server needs {settings.LEAST_FREE_BYTES // sizing.MIB} MiB",
                 next_step="free space there, or choose another disk with --state-dir DIR; "
                 "nothing was lost",
             )

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, replace
 
 from provision.model.endpoint import Credentials, Endpoint
 from provision.model.layout import Layout
-from provision.model.sizing import Sizing, Wishes
+from provision.model.sizing import MIB, Sizing, Wishes
 from provision.model.spec import DEFAULT_PERMISSIONS, Spec
 from provision.server.settings import AuthSettings, ServerSettings
 from provision.targets.record import ANY_ADDRESS, StackRecord, netloc
 
 ADMIN = "admin"
+LEAST_FREE_BYTES = 200 * MIB
+"""What a stack needs on the disk to begin with."""
 
 
 @dataclass(frozen=True)
