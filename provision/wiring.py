@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from provision.accounts import Accounts
     from provision.adapters.session_manager import Plugin
     from provision.app import unlock as unlocking
+    from provision.app.questions import Asked
     from provision.emulator.client import Emulated
     from provision.emulator.lab.client import Lab
+    from provision.model.questions import Question
     from provision.model.timeline import Timeline
     from provision.targets.local import LocalTarget
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 _REHEARSAL_REGION = "eu-west-1"
 _CLIENTS = "203.0.113.0/24"  # TEST-NET-3, RFC 5737: where a rehearsal's clients come from
 _FRESH_SECONDS = 30.0
+PATIENCE_SECONDS = 9.0  # with an account's answers to what a stack needs
 IN_AN_ACCOUNT = ("aws", "rehearsal")
 
 
@@ -233,22 +236,37 @@ def _local_target(spec: Spec, layout: Layout, settings: Settings, version: str) 
 
 
 def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
-    from provision.accounts import Accounts
     from provision.adapters.wheels import WheelCache
     from provision.targets.aws import AwsTarget
     from provision.targets.aws_host import AwsHost
 
     paths = AwsPaths.below(layout.root)
-    if spec.target == "rehearsal":
-        connect, lab = _rehearsal(spec, paths, settings)
-        trouble = lab.trouble
-    else:
-        python, region = python_executable(), spec.aws.region
-        connect = Accounts(paths.emulator, python, settings.environment, region)
-        trouble = _no_trouble
+    connect, lab = _ways(spec, paths, settings)
+    trouble = _no_trouble if lab is None else lab.trouble
     cache = WheelCache(settings.cache_dir / "wheels", python_executable(), settings.environment)
     host = AwsHost(spec, paths, cache, version, trouble=trouble)
-    return AwsTarget(spec, settings.spec_file, layout, connect, host=host, now=now)
+    return AwsTarget(spec, settings.spec_file, layout, connect, host=host, now=now, ask=ask_beside)
+
+
+def ways_to_accounts(spec: Spec, layout: Layout, settings: Settings) -> Accounts:
+    """How the accounts that the stack may live in are reached."""
+    return _ways(spec, AwsPaths.below(layout.root), settings)[0]
+
+
+def _ways(spec: Spec, paths: AwsPaths, settings: Settings) -> tuple[Accounts, Lab | None]:
+    from provision.accounts import Accounts
+
+    if spec.target == "rehearsal":
+        return _rehearsal(spec, paths, settings)
+    python, region = python_executable(), spec.aws.region
+    return Accounts(paths.emulator, python, settings.environment, region), None
+
+
+def ask_beside(questions: Sequence[Question]) -> Asked:
+    """Begin to ask what an `up` must know, while it does something else."""
+    from provision.app.questions import ask
+
+    return ask(questions, time.monotonic, PATIENCE_SECONDS)
 
 
 def _no_trouble() -> str:

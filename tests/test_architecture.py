@@ -28,6 +28,7 @@ ARROWS = {
     "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
+        "wiring_doctor",
         "wiring_people", "offline",
         "settings", "ui", "errors", "_version", "adapters.workspace",
     },

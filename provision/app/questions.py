@@ -72,7 +72,7 @@ def _verdict(question: Question) -> Verdict:
         return question.ask()
     except ProvisionError as error:
         return Verdict(error.message, "aws.not-answered")
-    except Exception as error:  # noqa: BLE001 - one question's fault must not hide the others
+    except Exception as error:
         return Verdict(f"{type(error).__name__}: {error}", "aws.not-answered")
 
 

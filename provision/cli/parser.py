@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.cli.parser_check import check_commands, check_flags
 from provision.cli.parser_data import data_commands
+from provision.cli.parser_doctor import doctor_commands
 from provision.cli.parser_people import people_commands
 from provision.cli.parts import Adder, Parser, common_options, lazy
 
@@ -41,8 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = common_options()
     groups = (
-        _spec_commands, _up_commands, _life_commands, data_commands, _client_commands,
-        check_commands, _serve_command, people_commands, _machine_commands, _other_commands,
+        _spec_commands, doctor_commands, _up_commands, _life_commands, data_commands,
+        _client_commands, check_commands, _serve_command, people_commands, _machine_commands,
+        _other_commands,
     )  # fmt: skip
     for add in groups:
         add(commands, common)

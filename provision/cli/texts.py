@@ -14,7 +14,7 @@ from provision.targets.base import Holding, Repaired
 
 Paint = Callable[[str, str], str]
 
-_SIGNS = {
+SIGNS = {
     Outcome.OK: ("good", "ok  "),
     Outcome.WARNING: ("warn", "warn"),
     Outcome.FAILED: ("bad", "FAIL"),
@@ -48,7 +48,7 @@ def up(result: UpResult, paint: Paint) -> str:
 
 def check_line(finding: Finding, paint: Paint) -> str:
     """One layer of a check, as soon as it is known."""
-    style, sign = _SIGNS[finding.outcome]
+    style, sign = SIGNS[finding.outcome]
     time = f"{finding.milliseconds:5.0f} ms" if finding.milliseconds else " " * 8
     line = f"{paint(style, sign)} {time}  {finding.title:<49} {finding.observed}".rstrip()
     if finding.outcome in (Outcome.FAILED, Outcome.WARNING):

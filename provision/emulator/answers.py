@@ -1,7 +1,7 @@
 """What AWS tells of an account before anything is made in it, and moto does not.
 
-IAM's simulation is the evaluation that the lab's door uses. The rest are answers of a usual account:
-on the paid plan, with AWS' default quotas, in a region where RDS has what our profiles want.
+IAM's simulation is the evaluation that the lab's door uses. The rest are answers of a usual
+account: on the paid plan, with quotas that leave room, where RDS has what our profiles want.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from provision.emulator.rights import simulated
 # Versions and classes, some of those that RDS offers in its usual regions.
 MAJORS = ("14", "15", "16", "17")
 CLASSES = ("db.t3.micro", "db.t4g.micro", "db.t4g.small", "db.t4g.medium", "db.m6g.large")
-# https://docs.aws.amazon.com/general/latest/gr/ec2-service.html; accounts that are new have fewer.
-_QUOTAS = {("ec2", "L-0263D0A3"): 5.0, ("ec2", "L-1216C47A"): 32.0}
+# More than a usual account has: nothing here holds a stack to them, and rehearsals are many.
+QUOTAS = {("ec2", "L-0263D0A3"): 50.0, ("ec2", "L-1216C47A"): 256.0, ("vpc", "L-F678F1CE"): 50.0}
 _DATABASES = 40
 
 
@@ -41,11 +41,11 @@ def _quotas_are_known() -> None:
 
     def quota(self: Any) -> str:
         asked = (self._get_param("ServiceCode"), self._get_param("QuotaCode"))
-        if asked not in _QUOTAS:
+        if asked not in QUOTAS:
             answer: str = known(self)
             return answer
         service, code = asked
-        value = {"ServiceCode": service, "QuotaCode": code, "Value": _QUOTAS[asked]}
+        value = {"ServiceCode": service, "QuotaCode": code, "Value": QUOTAS[asked]}
         return json.dumps({"Quota": value})
 
     ServiceQuotasResponse.get_service_quota = quota
@@ -53,9 +53,9 @@ def _quotas_are_known() -> None:
 
 def _simulated(self: Any) -> str:
     policies = list(_policies(self, self._get_param("PolicySourceArn")))
-    asked = self._get_multi_param("ActionNames.member")
-    resources = self._get_multi_param("ResourceArns.member") or ["*"]
-    context = self._get_multi_param("ContextEntries.member")
+    asked = self._get_param("ActionNames")
+    resources = self._get_param("ResourceArns") or ["*"]
+    context = self._get_param("ContextEntries") or []
     facts = {
         entry["ContextKeyName"].lower(): entry["ContextKeyValues"][0]
         for entry in context
@@ -79,11 +79,18 @@ def _policies(self: Any, arn: str) -> Iterator[Mapping[str, Any]]:
         yield {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
         return
     holder = known[name]
-    inline = holder.policies.values()
-    documents = [policy["policy_document"] if ":user/" in arn else policy
-                 for policy in (inline if ":role/" in arn else holder.policies)]  # fmt: skip
-    documents += [policy.document for policy in holder.managed_policies.values()]
+    documents = [
+        *_inline(backend, name, arn),
+        *(p.document for p in holder.managed_policies.values()),
+    ]
     yield from (json.loads(text) for text in documents)
+
+
+def _inline(backend: Any, name: str, arn: str) -> list[str]:
+    if ":user/" in arn:
+        return list(backend.users[name].policies.values())
+    names = backend.list_role_policies(name)
+    return [backend.get_role_policy(name, policy)[1]["policy_document"] for policy in names]
 
 
 def _result(action: str, resource: str, decision: str) -> str:
@@ -104,7 +111,7 @@ def _databases(self: Any) -> str:
     return _answer("DescribeAccountAttributes", body)
 
 
-def _versions(self: Any) -> str:
+def _versions(_self: Any) -> str:
     items = "".join(
         f"<DBEngineVersion><Engine>postgres</Engine><EngineVersion>{major}.10</EngineVersion>"
         "</DBEngineVersion>"

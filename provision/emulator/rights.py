@@ -12,7 +12,7 @@ import fnmatch
 import html
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -229,6 +229,25 @@ def _judged(
         return PermissionResult.NEUTRAL
     allows = statement["Effect"] == "Allow"
     return PermissionResult.PERMITTED if allows else PermissionResult.DENIED
+
+
+def simulated(
+    documents: Iterable[Mapping[str, Any]], action: str, resource: str, facts: Mapping[str, str]
+) -> str:
+    """What these policies say, in the words of IAM's simulation (`EvalDecision`)."""
+    found = [
+        _judged(statement, action, resource, facts)
+        for document in documents
+        for statement in _statements(document)
+    ]
+    if PermissionResult.DENIED in found:
+        return "explicitDeny"
+    return "allowed" if PermissionResult.PERMITTED in found else "implicitDeny"
+
+
+def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = document["Statement"]
+    return found if isinstance(found, list) else [found]
 
 
 def _named(statement: Mapping[str, Any], element: str, value: str, *, lower: bool = False) -> bool:

@@ -18,6 +18,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 from provision.emulator import agent
+from provision.emulator.answers import account_plan
 from provision.emulator.calls import Answer, Call, Environ
 from provision.emulator.faults import PATH, Fault, Faults
 from provision.emulator.patches import close_gaps
@@ -78,6 +79,8 @@ class Front:
         return self._fail(fault, call, environ, start)
 
     def _ask(self, call: Call, environ: Environ, start: Any) -> Iterable[bytes]:
+        if call.service == "freetier":
+            return _send(_plan(), start)
         try:
             answer: Iterable[bytes] = self._account(environ, start)
         except ConnectionError:
@@ -130,6 +133,12 @@ def _control(faults: Faults, environ: Environ) -> Answer:
 def _gap(call: Call, what: str) -> Answer:
     words = f"the emulated account {what}: {call.name} (this is no answer of AWS)"
     return call.refusal(501, "NotImplemented", words)
+
+
+def _plan() -> Answer:
+    body = account_plan()
+    kind = ("Content-Type", "application/x-amz-json-1.0")
+    return Answer("200 OK", [kind, ("Content-Length", str(len(body)))], body)
 
 
 def _send(answer: Answer, start: Any) -> Iterable[bytes]:

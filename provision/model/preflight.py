@@ -192,7 +192,9 @@ def network(others: Mapping[str, str], wanted: Wanted) -> Verdict:
     if inside:
         found = {**facts, "ingress": ", ".join(inside)}
         return Verdict(f"{wanted.cidr}", "network.overlaps-ingress", found)
-    shared = [f"{name} ({cidr})" for name, cidr in others.items() if ours.overlaps(ip_network(cidr))]
+    shared = [
+        f"{name} ({cidr})" for name, cidr in others.items() if ours.overlaps(ip_network(cidr))
+    ]
     if shared:
         return Verdict(wanted.cidr, "network.overlaps", {**facts, "others": ", ".join(shared)})
     return Verdict(f"{wanted.cidr} overlaps no other")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from provision.model.findings.problem import Layer
+from provision.model.problem import Layer
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from provision.model.wanted import Wanted
 
 _SHOWN: Final = 6
 _ANY: Final = "*"
+_ON_OBJECTS: Final = ("GetObject", "PutObject", "DeleteObject", "DeleteObjectVersion")
 _ROLES: Final = ("aws_iam_role", "aws_iam_role_policy", "aws_iam_role_policy_attachment",
                  "aws_iam_instance_profile")  # fmt: skip
 _WATCHED: Final = ("aws_flow_log", "aws_cloudwatch_log_group", "aws_iam_role",
@@ -74,7 +75,8 @@ def _resources(action: str, wanted: Wanted, me: Identity) -> tuple[str, ...]:
     here = f"{start}:{me.region}:{me.account}"
     prefix, bucket = wanted.names.prefix, wanted.names.bucket
     if service == "s3":
-        return (f"arn:{me.partition}:s3:::{bucket}{'/x' if 'Object' in name and 'Lock' not in name else ''}",)
+        within = "/x" if name in _ON_OBJECTS else ""
+        return (f"arn:{me.partition}:s3:::{bucket}{within}",)
     known = {
         "iam": f"{start}::{me.account}:{'instance-profile' if 'Profile' in name else 'role'}"
         f"/{prefix}-server",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from provision.adapters.cloud import asking
+from provision.adapters.cloud.failures import is_denied
 from provision.adapters.cloud.refusals import of_identity, or_unknown
 from provision.adapters.cloud.session import Cloud
 from provision.adapters.cloud.session_end import session_end
@@ -26,11 +27,15 @@ _LAB_SESSION: Final = "assumed-role/voclabs/"
 
 @dataclass(frozen=True)
 class AccountQuestions:
-    """The questions about one account; they share its clients."""
+    """The questions about one account; they share its clients.
+
+    `home` is the account that the stack is bound to, where it is.
+    """
 
     cloud: Cloud
     me: Identity
     wanted: Wanted
+    home: str | None = None
 
     def once_made(self) -> Sequence[Question]:
         """Those that count at every `up`."""
@@ -39,8 +44,11 @@ class AccountQuestions:
             self._about("clock", "sts:GetCallerIdentity", self._clock),
         ]
 
-    def before_made(self) -> Sequence[Question]:
-        """All: nothing of the stack is there yet."""
+    def before_made(self, *, begun: bool) -> Sequence[Question]:
+        """All: the stack is not there yet.
+
+        Where an `up` has `begun`, what it made counts in the quotas already, and they say nothing.
+        """
         about = self._about
         return [
             *self.once_made(),
@@ -52,7 +60,7 @@ class AccountQuestions:
             about("engine", "rds:DescribeOrderableDBInstanceOptions", self._engine),
             about("network", "ec2:DescribeVpcs", self._network),
             about("bucket", "s3:ListBucket", self._bucket),
-            *self._quotas(),
+            *(() if begun else self._quotas()),
         ]
 
     @staticmethod
@@ -60,6 +68,9 @@ class AccountQuestions:
         return Question(_LAYERS[layer], or_unknown(right, ask))
 
     def _session(self) -> Verdict:
+        if self.home is not None and self.home != self.me.account:
+            facts = {"here": self.me.account, "home": self.home}
+            return Verdict(self.me.arn, "session.other-account", facts)
         end = session_end(self.cloud, self.me)
         minutes = preflight.UP_MINUTES
         return preflight.session(self.me.arn, end, datetime.now(UTC), minutes)
@@ -73,7 +84,12 @@ class AccountQuestions:
         return preflight.account(preflight.AccountKind(lab, free), self.wanted)
 
     def _rights(self) -> Verdict:
-        decisions = simulate(self.cloud, self.me, rights.asks(self.wanted, self.me))
+        try:
+            decisions = simulate(self.cloud, self.me, rights.asks(self.wanted, self.me))
+        except Exception as error:
+            if is_denied(error):
+                return Verdict("may not be asked", "rights.not-simulated")
+            raise
         return rights.judged(decisions)
 
     def _zones(self) -> Verdict:

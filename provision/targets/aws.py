@@ -12,7 +12,7 @@ from typing import Any
 from provision.adapters import workspace
 from provision.errors import MissingError, RefusedError
 from provision.model.endpoint import Endpoint
-from provision.model.guards import Home, require_allowed, require_home
+from provision.model.guards import Home, require_home
 from provision.model.layout import Layout
 from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
@@ -22,6 +22,7 @@ from provision.server.places import Place
 from provision.targets.aws_host import AwsHost, NotWrittenError
 from provision.targets.aws_lock import AwsLock
 from provision.targets.aws_opening import Opener, Opening, make_folders
+from provision.targets.aws_preflight import Ask, planned_to_last
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
 from provision.targets.aws_remote import AwsRemote
 from provision.targets.aws_teardown import Teardown
@@ -52,7 +53,7 @@ _BY_TUNNEL = (
 class AwsTarget:
     """One stack in one account. What is known about it is on disk and in the account."""
 
-    def __init__(  # noqa: PLR0913 - the last two are passed by name
+    def __init__(  # noqa: PLR0913 - the last three are passed by name
         self,
         spec: Spec,
         spec_file: Path,
@@ -61,6 +62,7 @@ class AwsTarget:
         *,
         host: AwsHost,
         now: Callable[[], str],
+        ask: Ask,
     ) -> None:
         self._spec = spec
         self._spec_file = spec_file
@@ -70,6 +72,7 @@ class AwsTarget:
         self._host = host
         self._rehearses = spec.target == "rehearsal"
         self._now = now
+        self._ask = ask
 
     # -- the commands ---------------------------------------------------------------------------
 
@@ -91,15 +94,11 @@ class AwsTarget:
         if options.port is not None:
             progress.note("--port has no effect here: the server listens on 443")
         with self._opened(self._is_emulated(options), progress) as work:
-            fresh = self._is_fresh()
-            planned = work.plan(
-                progress,
-                fresh=fresh,
-                look_around=fresh or self._is_suspicious(work),
-                allowed=options.allowed,
+            fresh, cut_off = self._is_fresh(), self._is_suspicious(work)
+            planned = planned_to_last(
+                work, options.allowed, progress, self._ask, fresh=fresh, cut_off=cut_off
             )
             if not planned.nothing:
-                require_allowed(planned.plan, options.allowed)
                 options.approve(words(planned.plan))
                 self._remember(work, outputs={})
             delivery = self._deliver(work, planned)

@@ -280,11 +280,11 @@ class LocalTarget:
         return Started(self._endpoint_of(plan.record), changed=True, notes=[str(plan.sizing)])
 
     def _require_space(self) -> None:
-        free = workspace.free_bytes(self._layout.root)
-        if free < settings.LEAST_FREE_BYTES:
+        free, least = workspace.free_bytes(self._layout.root), settings.LEAST_FREE_BYTES
+        if free < least:
             raise MissingError(
                 f"only {free // sizing.MIB} MiB are free on the disk that holds "
-                f"{self._layout.root}; the server needs {settings.LEAST_FREE_BYTES // sizing.MIB} MiB",
+                f"{self._layout.root}; the server needs {least // sizing.MIB} MiB",
                 next_step="free space there, or choose another disk with --state-dir DIR; "
                 "nothing was lost",
             )

@@ -25,8 +25,8 @@ from tests.conftest import Cli
 EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
-    "init", "validate", "schema", "plan", "up", "status", "list", "down", "unlock", "check",
-    "explain", "env", "open", "logs", "serve", "archive", "restore", "move", "gc", "users",
+    "init", "validate", "schema", "doctor", "plan", "up", "status", "list", "down", "unlock",
+    "check", "explain", "env", "open", "logs", "serve", "archive", "restore", "move", "gc", "users",
     "handout", "cost", "repair", "tunnel", "ssh", "emulate", "rehearse", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"

@@ -49,8 +49,8 @@ def test_nothing_heavy_is_imported(arguments: tuple[str, ...]) -> None:
     ours = {name for name in loaded if name.startswith("provision.")}
     assert ours <= {
         "provision._version", "provision.cli", "provision.cli.main", "provision.cli.parser",
-        "provision.cli.parser_check", "provision.cli.parser_data", "provision.cli.parser_people",
-        "provision.cli.parts",
+        "provision.cli.parser_check", "provision.cli.parser_data", "provision.cli.parser_doctor",
+        "provision.cli.parser_people", "provision.cli.parts",
         "provision.cli.console", "provision.cli.other", "provision.ui", "provision.settings",
         "provision.errors", "provision.model", "provision.model.secrets",
     }  # fmt: skip
@@ -79,7 +79,8 @@ def test_status_offline_loads_no_more_than_records_need(tmp_path: Path, target: 
     ours = {name for name in loaded if name.startswith("provision.")}
     assert ours <= {
         "provision._version", "provision.cli", "provision.cli.main", "provision.cli.parser",
-        "provision.cli.parser_check", "provision.cli.parser_data", "provision.cli.parser_people",
+        "provision.cli.parser_check", "provision.cli.parser_data", "provision.cli.parser_doctor",
+        "provision.cli.parser_people",
         "provision.cli.parts",
         "provision.cli.console", "provision.cli.status", "provision.cli.status_texts",
         "provision.ui", "provision.settings", "provision.errors", "provision.offline",

@@ -23,6 +23,7 @@ from provision.targets.aws_host import AwsHost
 from provision.targets.aws_lock import AwsLock
 from provision.targets.aws_record import AwsPaths
 from provision.targets.base import UpOptions
+from provision.wiring import ask_beside
 from tests.progress import Quiet
 from tests.terraform.emulation import EmulatedAws
 from tests.terraform.program import REGION, environment, needs_terraform
@@ -57,7 +58,13 @@ def target(tmp_path: Path, seen: dict[str, str]) -> AwsTarget:
     cache = WheelCache(tmp_path / "cache", "", {})
     host = AwsHost(spec, AwsPaths.below(layout.root), cache, "")
     return AwsTarget(
-        spec, tmp_path / "provision.yaml", layout, connect, host=host, now=lambda: "2026"
+        spec,
+        tmp_path / "provision.yaml",
+        layout,
+        connect,
+        host=host,
+        now=lambda: "2026",
+        ask=ask_beside,
     )
 
 

@@ -26,6 +26,7 @@ from provision.targets.aws import AwsTarget
 from provision.targets.aws_host import AwsHost
 from provision.targets.aws_record import Access, AwsPaths
 from provision.targets.base import Held
+from provision.wiring import ask_beside
 from tests.progress import Quiet
 
 NOW = datetime(2026, 11, 21, 10, 12, tzinfo=UTC)
@@ -51,7 +52,8 @@ def target(tmp_path: Path) -> AwsTarget:
     layout = Layout.below(tmp_path / ".provision", "churn")
     cache = WheelCache(tmp_path / "cache", "", {})
     host = AwsHost(spec, AwsPaths.below(layout.root), cache, "")
-    return AwsTarget(spec, tmp_path / "provision.yaml", layout, NoAccount(), host=host, now=str)
+    file = tmp_path / "provision.yaml"
+    return AwsTarget(spec, file, layout, NoAccount(), host=host, now=str, ask=ask_beside)
 
 
 @pytest.fixture

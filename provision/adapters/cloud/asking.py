@@ -82,9 +82,7 @@ def has_parameter(cloud: Cloud, name: str) -> bool:
 
 def database_majors(cloud: Cloud) -> set[str]:
     """The major versions of PostgreSQL that RDS still has for new databases."""
-    found = cloud.paged(
-        "rds", "describe_db_engine_versions", "DBEngineVersions", Engine="postgres"
-    )
+    found = cloud.paged("rds", "describe_db_engine_versions", "DBEngineVersions", Engine="postgres")
     return {str(version["EngineVersion"]).partition(".")[0] for version in found}
 
 
@@ -183,7 +181,12 @@ def cores_quota(cloud: Cloud, machine: str) -> Quota | None:
     """Cores (virtual CPUs) of machines that run; `None` where another quota counts the machine."""
     if machine[0] not in _STANDARD:
         return None
-    (kind,) = cloud.client("ec2").describe_instance_types(InstanceTypes=[machine])["InstanceTypes"]
+    kinds = cloud.paged(
+        "ec2", "describe_instance_types", "InstanceTypes",
+        Filters=[{"Name": "instance-type", "Values": [machine]}],
+    )  # fmt: skip
+    if not kinds:
+        return None  # that it is not offered is said elsewhere
     running = cloud.paged(
         "ec2", "describe_instances", "Reservations",
         Filters=[{"Name": "instance-state-name", "Values": list(_STATES)}],
@@ -195,4 +198,4 @@ def cores_quota(cloud: Cloud, machine: str) -> Quota | None:
         for item in reservation["Instances"]
         if item["InstanceType"][0] in _STANDARD
     )
-    return Quota("cores", _limit(cloud, _CORES), used, kind["VCpuInfo"]["DefaultVCpus"])
+    return Quota("cores", _limit(cloud, _CORES), used, kinds[0]["VCpuInfo"]["DefaultVCpus"])

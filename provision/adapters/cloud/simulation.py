@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-
-import itertools
 from typing import Any, Final
 
 from provision.adapters.cloud.failures import code_of
@@ -46,12 +44,17 @@ def _principal(cloud: Cloud, arn: str) -> str | None:
 
 
 def _decided(cloud: Cloud, me: Identity, source: str, ask: Ask) -> Iterator[Decision]:
-    for actions in batched(ask.actions, _MOST):
-        pages = cloud.client("iam").get_paginator("simulate_principal_policy").paginate(
-            PolicySourceArn=source,
-            ActionNames=list(actions),
-            ResourceArns=list(ask.resources),
-            ContextEntries=[_region(me.region)],
+    for start in range(0, len(ask.actions), _MOST):
+        actions = ask.actions[start : start + _MOST]
+        pages = (
+            cloud.client("iam")
+            .get_paginator("simulate_principal_policy")
+            .paginate(
+                PolicySourceArn=source,
+                ActionNames=list(actions),
+                ResourceArns=list(ask.resources),
+                ContextEntries=[_region(me.region)],
+            )
         )
         for page in pages:
             yield from (_decision(result) for result in page["EvaluationResults"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from provision.model.findings import access, doors, files, network, tracking
+from provision.model.findings import access, doors, files, network, preflight, tracking
 from provision.model.problem import Group, Layer, Problem
 
 SERVER_LAYERS: Final = (
@@ -46,6 +46,12 @@ GROUPS: Final = (
         (*network.PROBLEMS, *access.PROBLEMS, *tracking.PROBLEMS, *doors.PROBLEMS),
     ),
     Group("Without a server", "provision check", STORE_LAYERS, files.PROBLEMS),
+    Group(
+        "Before it costs money",
+        "provision doctor",
+        (*preflight.MACHINE_LAYERS, *preflight.ACCOUNT_LAYERS),
+        preflight.PROBLEMS,
+    ),
 )
 
 PROBLEMS: Final[Mapping[str, Problem]] = {
