@@ -7,7 +7,8 @@ from pathlib import Path
 
 from provision.emulator import client as emulator
 from provision.emulator.lab.client import Lab
-from provision.targets.aws_record import Access
+from provision.settings import Settings, python_executable
+from provision.targets.aws_record import Access, AwsPaths
 
 # Terraform's S3 backend asks for buckets by host name, and for more than the emulation knows.
 _EMULATED_BACKEND = {
@@ -15,6 +16,26 @@ _EMULATED_BACKEND = {
     "skip_credentials_validation": "true",
     "skip_requesting_account_id": "true",
 }
+
+REHEARSAL_REGION = "eu-west-1"
+
+
+def lab_of(region: str | None, paths: AwsPaths, settings: Settings) -> Lab:
+    """The lab of a stack's rehearsal."""
+    place = region or REHEARSAL_REGION
+    return Lab(paths.lab, paths.emulator, settings.environment, place)
+
+
+def connect(target: str, region: str | None, paths: AwsPaths, settings: Settings) -> Accounts:
+    """The ways of a stack with this target; in a rehearsal none leads to a real account."""
+    rehearses = target == "rehearsal"
+    return Accounts(
+        paths.emulator,
+        python_executable(),
+        settings.environment,
+        region or REHEARSAL_REGION if rehearses else region,
+        lab=lab_of(region, paths, settings) if rehearses else None,
+    )
 
 
 class Accounts:

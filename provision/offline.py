@@ -28,11 +28,11 @@ def offline_status(settings: Settings) -> StatusResult:
     Raises `MissingError` where a named spec is not there, or neither spec nor records tell which
     stack is meant.
     """
-    said = _said(settings)
-    name = said.get("name") or _only_stack(settings.state_dir) or _default(settings)
+    said = said_in(settings)
+    name = said.get("name") or _only_stack(settings.state_dir) or default_stack(settings)
     root = settings.state_dir / name
-    account = AwsRecord.from_json(_read(AwsPaths.below(root).record))
-    local = StackRecord.from_json(_read(root / "stack.json"))
+    account = AwsRecord.from_json(read_record(AwsPaths.below(root).record))
+    local = StackRecord.from_json(read_record(root / "stack.json"))
     target = said.get("target") or ("aws" if account else "local")
     if target in ("aws", "rehearsal"):
         return replace(_in_account(name, root, account), target=target)
@@ -42,7 +42,7 @@ def offline_status(settings: Settings) -> StatusResult:
 _NEW = (State.NEVER_STARTED, "provision up starts it")
 
 
-def _said(settings: Settings) -> dict[str, str]:
+def said_in(settings: Settings) -> dict[str, str]:
     """The values of the spec's plain lines `name:` and `target:`; whatever else it is, is left."""
     try:
         text = settings.spec_file.read_text(encoding="utf-8-sig")
@@ -76,13 +76,14 @@ def _only_stack(state_dir: Path) -> str | None:
     return names.pop() if names else None
 
 
-def _default(settings: Settings) -> str:
+def default_stack(settings: Settings) -> str:
+    """The name of a stack whose spec gives none."""
     from provision.model.naming import default_name  # noqa: PLC0415 - loads OpenSSL
 
     return default_name(settings.spec_file.parent.resolve().name)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> dict[str, Any] | None:
     """As `adapters.workspace.read_json`, which imports more than this command may."""
     try:
         value = json.loads(path.read_bytes())

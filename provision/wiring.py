@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provision.adapters import specfile, workspace
 from provision.app import lifecycle, stacks
 from provision.app.specs import ValidationResult, default_spec, validate
-from provision.errors import MissingError, ProvisionError, RefusedError, UsageError
+from provision.errors import MissingError, RefusedError, UsageError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
@@ -34,13 +34,11 @@ if TYPE_CHECKING:
     from provision.app import unlock as unlocking
     from provision.app.questions import Asked
     from provision.emulator.client import Emulated
-    from provision.emulator.lab.client import Lab
     from provision.model.questions import Question
     from provision.model.timeline import Timeline
     from provision.targets.local import LocalTarget
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
-_REHEARSAL_REGION = "eu-west-1"
 _CLIENTS = "203.0.113.0/24"  # TEST-NET-3, RFC 5737: where a rehearsal's clients come from
 _FRESH_SECONDS = 30.0
 PATIENCE_SECONDS = 9.0  # with an account's answers to what a stack needs
@@ -71,13 +69,15 @@ class OpenedStack:
 
     def status(self) -> StatusResult:
         """State, address, size and contents."""
+        from provision import looking
+
         until = self.spec.lifetime.until
         return lifecycle.status(
             self.target,
             self.spec.name,
             self.spec.target,
             until.isoformat() if until else None,
-            ask_server,
+            looking.ask_server,
         )
 
     def require_endpoint(self) -> Endpoint:
@@ -236,30 +236,33 @@ def _local_target(spec: Spec, layout: Layout, settings: Settings, version: str) 
 
 
 def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
+    from provision.accounts import connect, lab_of
     from provision.adapters.wheels import WheelCache
+    from provision.looking import written
     from provision.targets.aws import AwsTarget
     from provision.targets.aws_host import AwsHost
 
     paths = AwsPaths.below(layout.root)
-    connect, lab = _ways(spec, paths, settings)
-    trouble = _no_trouble if lab is None else lab.trouble
     cache = WheelCache(settings.cache_dir / "wheels", python_executable(), settings.environment)
-    host = AwsHost(spec, paths, cache, version, trouble=trouble)
-    return AwsTarget(spec, settings.spec_file, layout, connect, host=host, now=now, ask=ask_beside)
+    rehearses = spec.target == "rehearsal"
+    trouble = lab_of(spec.aws.region, paths, settings).trouble if rehearses else _no_trouble
+    return AwsTarget(
+        spec,
+        settings.spec_file,
+        layout,
+        connect(spec.target, spec.aws.region, paths, settings),
+        host=AwsHost(spec, paths, cache, version, trouble=trouble),
+        now=now,
+        ask=ask_beside,
+        written=written(settings),
+    )
 
 
 def ways_to_accounts(spec: Spec, layout: Layout, settings: Settings) -> Accounts:
     """How the accounts that the stack may live in are reached."""
-    return _ways(spec, AwsPaths.below(layout.root), settings)[0]
+    from provision.accounts import connect
 
-
-def _ways(spec: Spec, paths: AwsPaths, settings: Settings) -> tuple[Accounts, Lab | None]:
-    from provision.accounts import Accounts
-
-    if spec.target == "rehearsal":
-        return _rehearsal(spec, paths, settings)
-    python, region = python_executable(), spec.aws.region
-    return Accounts(paths.emulator, python, settings.environment, region), None
+    return connect(spec.target, spec.aws.region, AwsPaths.below(layout.root), settings)
 
 
 def ask_beside(questions: Sequence[Question]) -> Asked:
@@ -272,17 +275,6 @@ def ask_beside(questions: Sequence[Question]) -> Asked:
 def _no_trouble() -> str:
     """AWS does not end."""
     return ""
-
-
-def _rehearsal(spec: Spec, paths: AwsPaths, settings: Settings) -> tuple[Accounts, Lab]:
-    """The lab of a stack, and the way to the emulated account in it."""
-    from provision.accounts import Accounts
-    from provision.emulator.lab.client import Lab
-
-    region = spec.aws.region or _REHEARSAL_REGION
-    lab = Lab(paths.lab, paths.emulator, settings.environment, region)
-    python = python_executable()
-    return Accounts(paths.emulator, python, settings.environment, region, lab=lab), lab
 
 
 def _require_no_account(layout: Layout) -> None:
@@ -303,15 +295,18 @@ def rehearse(settings: Settings, progress: Progress) -> Timeline:
     The spec may say `target: aws`: nothing real is touched. Where it lets no network in, the lab's
     clients are let in. Raises `UsageError` for another target.
     """
+    from provision.accounts import connect, lab_of
     from provision.app.rehearse import rehearse as live
     from provision.rehearsing import LabStage
 
     spec = _rehearsed(read_spec(settings))
     own = settings._replace(state_dir=settings.state_dir / "rehearse")
     layout = Layout.below(own.state_dir, spec.name)
-    connect, lab = _rehearsal(spec, AwsPaths.below(layout.root), own)
+    paths = AwsPaths.below(layout.root)
+    account = connect(spec.target, spec.aws.region, paths, own)
+    lab = lab_of(spec.aws.region, paths, own)
     stack = OpenedStack(spec, _target(spec, layout, own), layout, own)
-    stage = LabStage(stack, lab, lambda: connect.emulated(start=False), progress)
+    stage = LabStage(stack, lab, lambda: account.emulated(start=False), progress)
     return live(spec.name, stage, progress, time.monotonic)
 
 
@@ -350,12 +345,13 @@ def _in_account(root: Path) -> AwsRecord | None:
 @contextmanager
 def emulated_account(regions: Sequence[str] | None, *, faults: bool) -> Iterator[Emulated]:
     """An emulated AWS account in this process; needs the extra `rehearsal` (`MissingError`)."""
+    from provision.accounts import REHEARSAL_REGION
     from provision.emulator.client import require_moto
 
     require_moto()
     from provision.emulator import foreground
 
-    with foreground.account(regions or [_REHEARSAL_REGION], faults=faults) as account:
+    with foreground.account(regions or [REHEARSAL_REGION], faults=faults) as account:
         yield account
 
 
@@ -364,17 +360,6 @@ def until_told() -> None:
     from provision.emulator import foreground
 
     foreground.until_told()
-
-
-def ask_server(endpoint: Endpoint) -> dict[str, Any] | None:
-    """The server's own view of itself; `None` when it does not answer in time."""
-    from provision.adapters.tracking import TrackingClient
-
-    try:
-        with TrackingClient.from_endpoint(endpoint) as client:
-            return client.server_status()
-    except ProvisionError:
-        return None
 
 
 def now() -> str:

@@ -28,8 +28,7 @@ ARROWS = {
     "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
-        "wiring_doctor",
-        "wiring_people", "offline",
+        "wiring_doctor", "wiring_people", "offline", "looking",
         "settings", "ui", "errors", "_version", "adapters.workspace",
     },
     "": None,

@@ -13,6 +13,7 @@ from provision.model.status import State, StatusResult
 from provision.targets.base import (
     DownOptions,
     Holding,
+    Looked,
     Progress,
     Snapshot,
     Target,
@@ -106,7 +107,7 @@ def plan(target: Target, name: str, options: UpOptions, progress: Progress) -> P
 
 
 def status(
-    target: Target,
+    target: Looked,
     name: str,
     kind: str,
     until: str | None,

@@ -24,6 +24,11 @@ def _recorded(arguments: Namespace) -> StatusResult:
 
 
 def _looked_at(arguments: Namespace) -> StatusResult:
+    from provision.looking import known_status  # noqa: PLC0415 - each way loads only its own
+
+    known = known_status(read_settings(arguments.file, arguments.state_dir))
+    if known is not None:
+        return known
     from provision.cli.context import open_stack  # noqa: PLC0415 - loads pydantic and YAML
 
     return open_stack(arguments).status()

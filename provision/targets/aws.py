@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -17,11 +16,13 @@ from provision.model.layout import Layout
 from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
-from provision.model.status import State
 from provision.server.places import Place
-from provision.targets.aws_host import AwsHost, NotWrittenError
+from provision.targets.aws_account import Opening
+from provision.targets.aws_folders import make_folders
+from provision.targets.aws_host import AwsHost
 from provision.targets.aws_lock import AwsLock
-from provision.targets.aws_opening import Opener, Opening, make_folders
+from provision.targets.aws_look import BY_TUNNEL, AwsLook
+from provision.targets.aws_opening import Opener
 from provision.targets.aws_preflight import Ask, planned_to_last
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
 from provision.targets.aws_remote import AwsRemote
@@ -43,11 +44,6 @@ _NOBODY_BOOTS = (
     "nothing answers there: no machine boots in an account that is emulated alone (target: "
     "rehearsal boots one)"
 )
-_UNANSWERED = "its machine is ready and does not answer here: provision check names the cause"
-_BY_TUNNEL = (
-    "no port is open to any network (aws: ingress:); provision tunnel, in a shell of its own, "
-    "leads to the server while it runs"
-)
 
 
 class AwsTarget:
@@ -63,16 +59,18 @@ class AwsTarget:
         host: AwsHost,
         now: Callable[[], str],
         ask: Ask,
+        written: str = "",
     ) -> None:
         self._spec = spec
-        self._spec_file = spec_file
         self._paths = AwsPaths.below(layout.root)
         self._connect = connect
         self._opener = Opener(spec, self._paths, now)
         self._host = host
-        self._rehearses = spec.target == "rehearsal"
-        self._now = now
         self._ask = ask
+        self._look = AwsLook(
+            host.entrance, self._paths, connect, spec_file=spec_file, written=written,
+            mlflow_version=host.mlflow_version, now=now,
+        )  # fmt: skip
 
     # -- the commands ---------------------------------------------------------------------------
 
@@ -108,7 +106,7 @@ class AwsTarget:
 
     def _is_emulated(self, options: UpOptions) -> bool:
         """A rehearsal never leads to a real account, whatever the credentials are."""
-        return options.emulated or self._rehearses
+        return options.emulated or self._look.facts.rehearses
 
     def _deliver(self, work: AwsWork, planned: Planned) -> Delivery | None:
         """Begin to bring the host what it starts with, where there will be one."""
@@ -148,10 +146,10 @@ class AwsTarget:
             with progress.step("bringing the server's program to the bucket"):
                 changed = delivery.finish()
             self._host.bring_up(work.cloud, outputs, changed, progress)
-            self._host.fetch_keys(work.cloud, outputs)
-            ask, serving = self._host.require_inside, self._host.is_open
-            notes = [] if serving else [ask(work.cloud, outputs, progress), _BY_TUNNEL]
-        endpoint = self._endpoint_of(record)
+            self._host.entrance.fetch_keys(work.cloud, outputs)
+            ask, serving = self._host.require_inside, self._look.facts.is_open
+            notes = [] if serving else [ask(work.cloud, outputs, progress), BY_TUNNEL]
+        endpoint = self._look.endpoint_of(record)
         if endpoint is None:
             raise MissingError(
                 f"{self._spec.name} has no server although everything was applied",
@@ -166,11 +164,11 @@ class AwsTarget:
 
         Raises `RefusedError` without `delete_data`: nothing here can be stopped and kept yet.
         """
-        record = self._known()
+        record = self._look.known()
         if record is None and not self._paths.ledger.exists():
             return Stopped(0)
         self._require_consent(options)
-        if self._emulation_is_over(record):
+        if self._look.emulation_is_over(record):
             return Stopped(0, ["the emulated account had ended already, with all that it held"])
         teardown = Teardown(self._spec, self._opener, lambda: self._opened(False, progress))
         return teardown.run(options, progress)
@@ -185,35 +183,11 @@ class AwsTarget:
 
     def endpoint(self) -> Endpoint | None:
         """How clients get in; `None` before the first `up`."""
-        record = self._known()
-        return self._entered(record) if record else None
-
-    def _entered(self, record: AwsRecord) -> Endpoint | None:
-        """The endpoint, with its keys fetched where this machine does not have them yet.
-
-        Somebody else may have brought the server up, or an `up` here was cut off at its end.
-        """
-        if not self._host.has_keys and record.outputs:
-            access = self._access(record)
-            if access is not None and access.boots:
-                make_folders(self._paths)
-                opening = self._opener.look(access)
-                with contextlib.suppress(NotWrittenError):
-                    self._host.fetch_keys(opening.cloud, Outputs.from_json(record.outputs))
-        return self._endpoint_of(record)
+        return self._look.endpoint()
 
     def snapshot(self) -> Snapshot:
         """Machine and database as AWS sees them now."""
-        record = self._known()
-        state, detail = self._state(record)
-        runs = record is not None and state is State.RUNNING
-        endpoint = self._entered(record) if record and runs else None
-        endpoint = endpoint or (self._endpoint_of(record) if record else None)
-        return Snapshot(
-            state=state, detail=detail, endpoint=endpoint, memory=0, processes=0, uptime=0.0,
-            data_bytes=0, free_bytes=0, sizing="", place=record.place if record else "",
-            unanswered=_UNANSWERED if self._host.is_open else _BY_TUNNEL,
-        )  # fmt: skip
+        return self._look.snapshot()
 
     def logs(self) -> Mapping[str, Path]:
         """None on this machine: see `remote`."""
@@ -221,12 +195,12 @@ class AwsTarget:
 
     def remote(self) -> AwsRemote:
         """The server's machine. Raises `MissingError` before `up`, and where none boots."""
-        record = self._known()
+        record = self._look.known()
         if record is None or not record.applied_at:
             raise MissingError(
                 f"{self._spec.name} was never brought up from here", next_step="provision up"
             )
-        opening = self._opener.look(self._access(record))
+        opening = self._look.account.look(self._look.access(record))
         if not opening.access.boots:
             raise MissingError(
                 f"{self._spec.name} has no machine: {_NOBODY_BOOTS}",
@@ -257,49 +231,6 @@ class AwsTarget:
         """The lock of its Terraform state."""
         return AwsLock(self._spec, self._paths, self._opener, self._connect)
 
-    # -- what is known --------------------------------------------------------------------------
-
-    def _stored(self) -> AwsRecord | None:
-        return AwsRecord.from_json(workspace.read_json(self._paths.record))
-
-    def _known(self) -> AwsRecord | None:
-        """The record of this machine, or one made from a state that others share."""
-        stored = self._stored()
-        if stored is not None or self._spec.aws.state != "s3":
-            return stored
-        if self._rehearses:
-            return None
-        opening = self._opener.look(self._connect.real())
-        outputs = self._opener.shared_outputs(opening)
-        return None if not outputs else self._record(opening, outputs)
-
-    def _state(self, record: AwsRecord | None) -> tuple[State, str]:
-        if record is None or not record.applied_at:
-            unfinished = self._paths.ledger.exists()
-            return State.NEVER_STARTED, "a run did not finish: provision up" if unfinished else ""
-        if self._emulation_is_over(record):
-            return State.STOPPED, "the emulated account has ended, with all that it held"
-        access = self._access(record)
-        state, detail = self._opener.seen(access, Outputs.from_json(record.outputs), self._host)
-        if state is State.FAILED and self._opener.is_ended_elsewhere(access):
-            return State.STOPPED, (
-                "taken down from another place; provision down --delete-data clears what is kept "
-                "of it here"
-            )
-        return state, detail
-
-    def _access(self, record: AwsRecord) -> Access | None:
-        own = record.owns_account
-        return self._connect.emulated(start=False) if own else self._connect.real()
-
-    def _emulation_is_over(self, record: AwsRecord | None) -> bool:
-        if record is None or not record.owns_account:
-            return False
-        return self._connect.emulated(start=False) is None
-
-    def _endpoint_of(self, record: AwsRecord) -> Endpoint | None:
-        return self._host.endpoint(Outputs.from_json(record.outputs), record.mlflow_version)
-
     # -- opening --------------------------------------------------------------------------------
 
     @contextmanager
@@ -311,7 +242,7 @@ class AwsTarget:
             stored = self._require_same_kind(emulated, progress)
             own = emulated or (stored is not None and stored.owns_account)
             access = self._begun(progress) if own else self._connect.real()
-            opening = self._opener.look(access)
+            opening = self._look.account.look(access)
             here = Home(opening.me.account, opening.me.region)
             recorded = None if stored is None else Home(stored.account, stored.region)
             account = None if own else self._spec.aws.account
@@ -326,14 +257,14 @@ class AwsTarget:
             return self._connect.emulated(start=True, say=progress.note)
 
     def _require_same_kind(self, emulated: bool, progress: Progress) -> AwsRecord | None:
-        stored = self._stored()
+        stored = self._look.stored()
         if stored is not None and emulated and not stored.owns_account and stored.applied_at:
             raise RefusedError(
                 f"{stored.name} is up in account {stored.account}; it cannot become an emulated "
                 "one",
                 next_step="leave --emulated out, or give the emulated stack another name",
             )
-        if self._emulation_is_over(stored):
+        if self._look.emulation_is_over(stored):
             progress.note("the emulated account had ended, with all that it held: it begins anew")
             workspace.remove_folder(self._paths.terraform)
             for path in (self._paths.record, self._paths.ledger):
@@ -342,7 +273,7 @@ class AwsTarget:
         return stored
 
     def _is_fresh(self) -> bool:
-        stored = self._stored()
+        stored = self._look.stored()
         return stored is None or not stored.applied_at
 
     @staticmethod
@@ -351,22 +282,6 @@ class AwsTarget:
         return bool(work.ledger.read().suspicious)
 
     def _remember(self, work: AwsWork, outputs: Mapping[str, Any]) -> AwsRecord:
-        record = self._record(Opening(work.access, work.me, work.cloud), outputs)
+        record = self._look.record(Opening(work.access, work.me, work.cloud), outputs)
         workspace.write_json(self._paths.record, record.to_json())
         return record
-
-    def _record(self, opening: Opening, outputs: Mapping[str, Any]) -> AwsRecord:
-        stored = self._stored()
-        return AwsRecord(
-            name=self._spec.name,
-            spec_file=str(self._spec_file),
-            account=opening.me.account,
-            region=opening.me.region,
-            emulated=opening.access.emulated,
-            lent=opening.access.emulated and not opening.access.own,
-            state=self._spec.aws.state,
-            mlflow_version=self._host.mlflow_version,
-            created_at=(stored.created_at if stored else "") or self._now(),
-            applied_at=self._now() if outputs else (stored.applied_at if stored else ""),
-            outputs=outputs or (stored.outputs if stored else {}),
-        )

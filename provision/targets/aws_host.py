@@ -8,42 +8,35 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from provision.adapters import workspace
 from provision.adapters.cloud import host as told
 from provision.adapters.cloud.commands import run_on_machine
-from provision.adapters.cloud.objects import Bucket, read_object
+from provision.adapters.cloud.objects import Bucket
 from provision.adapters.cloud.server import elastic_ip, machine_state
 from provision.adapters.cloud.session import Cloud
 from provision.adapters.tracking import TrackingClient
 from provision.adapters.wheels import WheelCache
-from provision.errors import CheckFailedError, MissingError, ProvisionError
+from provision.errors import CheckFailedError, ProvisionError
 from provision.model.account import Identity
-from provision.model.boot import CA_KEY, BootReport
-from provision.model.endpoint import Credentials, Endpoint
+from provision.model.boot import BootReport
+from provision.model.endpoint import Endpoint
+from provision.model.facts import Facts
 from provision.model.leftovers import Names
-from provision.model.outputs import Outputs, ServerOutput
+from provision.model.outputs import Outputs
 from provision.model.plan import Plan
 from provision.model.spec import Spec
 from provision.targets import host_bundle
+from provision.targets.aws_entrance import Entrance, machine_of
 from provision.targets.aws_record import AwsPaths
 from provision.targets.base import Progress
 from provision.targets.host_delivery import Delivery
 from provision.targets.host_trouble import LAB_NEXT_STEP, Ended, runs
 from provision.targets.host_wait import HostWait, Patience
 
-TUNNEL_PORT: Final = 8443
-"""Where a tunnel ends on this machine, unless it is told otherwise."""
-
 _AGAIN: Final = "systemctl restart --no-block provision-host.service"
 _ASK: Final = "/usr/bin/python3 -I /opt/provision/bundle/provision.pyz --ask"
 _REACH_SECONDS: Final = 60.0
 _CONSOLE_LINES: Final = 8
-_USER: Final = "admin"
 _PATIENCE: Final = Patience()
-
-
-class NotWrittenError(MissingError):
-    """The machine has not come so far that clients could get in."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,11 @@ class AwsHost:
     patience: Patience = _PATIENCE
     trouble: Callable[[], str] = lambda: ""
     """What keeps every machine from running, in a rehearsal: its lab has ended."""
+
+    @property
+    def entrance(self) -> Entrance:
+        """What it tells, and the way in."""
+        return Entrance(Facts.of(self.spec), self.paths)
 
     # -- what it starts with --------------------------------------------------------------------
 
@@ -96,7 +94,7 @@ class AwsHost:
         A machine that was ready, and whose bundle has changed, or that failed, is told to do it
         again. Raises `ProvisionError` naming what failed on it, or why nothing is heard of it.
         """
-        before = self.report(cloud, outputs)
+        before = self.entrance.report(cloud, outputs)
         if before is not None and before.state == "ready" and not changed:
             return before
         over = before is not None and before.state in ("ready", "failed")
@@ -112,7 +110,7 @@ class AwsHost:
 
         Raises `MissingError` where Systems Manager cannot reach it.
         """
-        before = self.report(cloud, outputs)
+        before = self.entrance.report(cloud, outputs)
         with progress.step("telling the machine to begin again"):
             self.run(cloud, outputs, [_AGAIN])
         after = before.run if before is not None else 0
@@ -127,7 +125,7 @@ class AwsHost:
 
     def run(self, cloud: Cloud, outputs: Outputs, commands: Sequence[str]) -> str:
         """Run a command on the machine and return its output; raises when it fails."""
-        ran = run_on_machine(cloud, _machine(outputs).instance_id, commands)
+        ran = run_on_machine(cloud, machine_of(outputs).instance_id, commands)
         if ran.code != 0:
             raise ProvisionError(
                 f"on the machine, `{commands[-1]}` ended with {ran.code}: "
@@ -140,7 +138,7 @@ class AwsHost:
         """A wait for the machine, from now on."""
 
         def look() -> BootReport | None:
-            return self.report(cloud, outputs)
+            return self.entrance.report(cloud, outputs)
 
         def silent(what: str) -> ProvisionError:
             return self._silence(cloud, outputs, what)
@@ -148,12 +146,12 @@ class AwsHost:
         def trouble() -> str:
             return self.trouble() or ended()
 
-        ended = Ended(cloud, _machine(outputs).instance_id)
+        ended = Ended(cloud, machine_of(outputs).instance_id)
         return HostWait(look, silent, self.patience, trouble)
 
     def _silence(self, cloud: Cloud, outputs: Outputs, what: str) -> ProvisionError:
         """What can be known of a machine that does not report: AWS' own view, and its console."""
-        machine = _machine(outputs)
+        machine = machine_of(outputs)
         if trouble := self.trouble():
             return ProvisionError(trouble, next_step=LAB_NEXT_STEP)
         state = machine_state(cloud, machine.instance_id)
@@ -173,67 +171,6 @@ class AwsHost:
             f"console:{console}",
             next_step="aws ec2 get-console-output --latest --output text --instance-id "
             f"{machine.instance_id} shows all of it; mend what it names, then provision up",
-        )
-
-    # -- what it tells --------------------------------------------------------------------------
-
-    def report(self, cloud: Cloud, outputs: Outputs) -> BootReport | None:
-        """The machine's boot report; `None` before it wrote one, or without a machine."""
-        if outputs.server is None or outputs.artifacts is None:
-            return None
-        return told.read_report(cloud, _bucket(outputs), outputs.server.instance_id)
-
-    def boot_log(self, cloud: Cloud, outputs: Outputs) -> list[str]:
-        """The last lines of the machine's boot log."""
-        return told.read_boot_log(cloud, _bucket(outputs), _machine(outputs).instance_id)
-
-    # -- the way in -----------------------------------------------------------------------------
-
-    def fetch_keys(self, cloud: Cloud, outputs: Outputs) -> None:
-        """Put what clients need into the stack's folder: the authority, and the password.
-
-        Raises `NotWrittenError` while the machine has not written one of them.
-        """
-        authority = read_object(cloud, _bucket(outputs), CA_KEY)
-        if authority is None:
-            raise _not_there(f"s3://{_bucket(outputs).name}/{CA_KEY}")
-        workspace.write_text(self.paths.authority, authority.decode("ascii"), mode=0o644)
-        if self.spec.access.auth != "basic":
-            self.paths.password.unlink(missing_ok=True)
-            return
-        secret = _machine(outputs).login_secret_arn or f"provision-{self.spec.name}/admin"
-        login = told.read_login(cloud, secret)
-        if login is None:
-            raise _not_there(f"the secret {secret}")
-        workspace.write_text(self.paths.password, login.password.reveal() + "\n")
-
-    @property
-    def has_keys(self) -> bool:
-        """Whether the stack's folder holds what clients need."""
-        password = self.spec.access.auth != "basic" or self.paths.password.exists()
-        return password and self.paths.authority.exists()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether some network may reach the server; otherwise a tunnel alone leads in."""
-        return bool(self.spec.aws.ingress)
-
-    def endpoint(self, outputs: Outputs, mlflow_version: str) -> Endpoint | None:
-        """How clients get in: by its name or address, or where no port is open by the tunnel."""
-        if outputs.server is None:
-            return None
-        own = f"https://{self.spec.access.domain or outputs.server.public_ip}"
-        tunnel = f"https://localhost:{TUNNEL_PORT}"
-        uri, other = (own, tunnel) if self.is_open else (tunnel, own)
-        password = self.paths.password
-        return Endpoint(
-            self.spec.name,
-            uri,
-            mlflow_version,
-            credentials=Credentials(_USER, password) if password.exists() else None,
-            ca_file=self.paths.authority if self.paths.authority.exists() else None,
-            aliases=(other,) if not self.is_open else (),
-            direct=self.spec.artifacts.mode == "direct",
         )
 
     def require_reached(self, endpoint: Endpoint, progress: Progress) -> None:
@@ -291,28 +228,3 @@ def _problems(endpoint: Endpoint) -> Iterator[str | None]:
             yield None if state in (None, "ok") else f"the server says {state}"
         except ProvisionError as error:
             yield error.message
-
-
-def _bucket(outputs: Outputs) -> Bucket:
-    if outputs.artifacts is None or outputs.account_id is None:
-        raise _no_machine()
-    return Bucket(outputs.artifacts.bucket, outputs.account_id)
-
-
-def _machine(outputs: Outputs) -> ServerOutput:
-    if outputs.server is None:
-        raise _no_machine()
-    return outputs.server
-
-
-def _no_machine() -> MissingError:
-    return MissingError(
-        "the stack has no machine", next_step="provision up makes it, or makes it whole"
-    )
-
-
-def _not_there(what: str) -> NotWrittenError:
-    return NotWrittenError(
-        f"the server has not written {what} yet",
-        next_step="provision status shows how far its machine is; provision repair starts it again",
-    )

@@ -6,9 +6,12 @@ from provision.adapters import workspace
 from provision.adapters.terraform import locks
 from provision.adapters.terraform.sources import root_of
 from provision.errors import RefusedError
+from provision.model.facts import Facts
 from provision.model.spec import Spec
 from provision.model.terraform_lock import LockInfo
-from provision.targets.aws_opening import Opener, Opening, make_folders
+from provision.targets.aws_account import AwsAccount, Opening
+from provision.targets.aws_folders import make_folders
+from provision.targets.aws_opening import Opener
 from provision.targets.aws_record import AwsPaths, AwsRecord, Connect
 from provision.targets.base import Held, Progress
 
@@ -26,6 +29,7 @@ class AwsLock:
         self._spec = spec
         self._paths = paths
         self._opener = opener
+        self._account = AwsAccount(Facts.of(spec))
         self._connect = connect
         self._root = root_of(paths.terraform)
 
@@ -37,8 +41,8 @@ class AwsLock:
         if self._spec.aws.state != "s3":
             return None
         opening = self._look()
-        shared = self._opener.shared_lock(opening)
-        return None if shared is None else self._held(shared, self._opener.lock_place(opening))
+        shared = self._account.shared_lock(opening)
+        return None if shared is None else self._held(shared, self._account.lock_place(opening))
 
     def remove(self, held: Held, progress: Progress) -> None:
         """Remove that very lock.
@@ -67,7 +71,7 @@ class AwsLock:
             own = self._connect.emulated(start=False)
         is_own = own is not None or (record is not None and record.owns_account)
         is_own = is_own or self._spec.target == "rehearsal"  # which never leads to a real account
-        return self._opener.look(own if is_own else self._connect.real())
+        return self._account.look(own if is_own else self._connect.real())
 
 
 def _require_same(held: Held, now: Held) -> None:

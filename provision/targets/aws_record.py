@@ -16,7 +16,8 @@ class AwsRecord:
 
     `outputs` are those of `terraform output -json`; empty before the first apply and after a
     destroy. `applied_at` is ISO 8601 in UTC, empty before. An emulated account is the stack's own,
-    and ends with it, or one that `provision emulate` has `lent`.
+    and ends with it, or one that `provision emulate` has `lent`. `spec` is the digest of the
+    spec that was up last, and `facts` are its (`model.facts`).
     """
 
     name: str
@@ -30,6 +31,8 @@ class AwsRecord:
     applied_at: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)
     lent: bool = False
+    spec: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def owns_account(self) -> bool:
@@ -44,7 +47,7 @@ class AwsRecord:
 
     def to_json(self) -> dict[str, Any]:
         """The record as it is stored."""
-        return {"schema": SCHEMA, **asdict(self), "outputs": dict(self.outputs)}
+        return {"schema": SCHEMA, **asdict(self)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> AwsRecord | None:

@@ -14,8 +14,8 @@ from provision.model import boot_view
 from provision.model.outputs import Outputs
 from provision.model.plan import Plan
 from provision.model.remote_session import RemoteSession
+from provision.targets.aws_account import Opening
 from provision.targets.aws_host import AwsHost
-from provision.targets.aws_opening import Opening
 from provision.targets.base import Progress, RemoteCommand, Repaired
 
 _HTTPS: Final = "443"
@@ -42,7 +42,7 @@ class AwsRemote:
 
     def log_names(self) -> Sequence[str]:
         """The logs that there are, the most useful first: how it boots, until it serves."""
-        report = self.host.report(self.opening.cloud, self.outputs)
+        report = self.host.entrance.report(self.opening.cloud, self.outputs)
         names = ["boot", *_JOURNALS, _CONSOLE]
         return (
             names if report is None or report.state != "ready" else [*_JOURNALS, "boot", _CONSOLE]
@@ -59,13 +59,13 @@ class AwsRemote:
         return self.host.run(cloud, self.outputs, [command]).splitlines()
 
     def _boot(self, lines: int) -> list[str]:
-        report = self.host.report(self.opening.cloud, self.outputs)
+        report = self.host.entrance.report(self.opening.cloud, self.outputs)
         if report is None:
             raise MissingError(
                 f"the machine {self._instance} has not reported yet",
                 next_step="provision logs console shows what it printed; provision up waits for it",
             )
-        log = self.host.boot_log(self.opening.cloud, self.outputs)
+        log = self.host.entrance.boot_log(self.opening.cloud, self.outputs)
         return boot_view.transcript(report, log[-lines:] if lines else [])
 
     # -- mending --------------------------------------------------------------------------------
@@ -78,12 +78,12 @@ class AwsRemote:
         with progress.step("bringing the server's program to the bucket"):
             uploaded = delivery.finish()
         report = self.host.repair(opening.cloud, self.outputs, progress)
-        self.host.fetch_keys(opening.cloud, self.outputs)
+        self.host.entrance.fetch_keys(opening.cloud, self.outputs)
         return Repaired(report.run, tuple(uploaded), tuple(boot_view.changes(report)))
 
     def last_run(self) -> int:
         """The number of the machine's last run; it makes one at each boot. 0 before the first."""
-        report = self.host.report(self.opening.cloud, self.outputs)
+        report = self.host.entrance.report(self.opening.cloud, self.outputs)
         return 0 if report is None else report.run
 
     def until_ready(self, progress: Progress, *, after_run: int) -> None:

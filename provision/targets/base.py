@@ -193,7 +193,14 @@ class Remote(Protocol):
         """Run one command as root."""
 
 
-class Target(Protocol):
+class Looked(Protocol):
+    """Something that can be looked at."""
+
+    def snapshot(self) -> Snapshot:
+        """How it is now."""
+
+
+class Target(Looked, Protocol):
     """A rung: something that can bring a server up and take it down again."""
 
     def up(self, options: UpOptions, progress: Progress) -> Started:
@@ -207,9 +214,6 @@ class Target(Protocol):
 
     def endpoint(self) -> Endpoint | None:
         """How clients get in; `None` when it was never brought up."""
-
-    def snapshot(self) -> Snapshot:
-        """How it is now."""
 
     def logs(self) -> Mapping[str, Path]:
         """Log files by name, the most useful first."""

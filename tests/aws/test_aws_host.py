@@ -165,23 +165,23 @@ def test_the_loaders_word_counts_as_one_but_ends_nothing(stack: Stack) -> None:
 def test_something_else_in_the_reports_place_is_named(stack: Stack) -> None:
     stack.write(report_key(stack.instance), "<html>")
     with pytest.raises(ProvisionError, match="not a boot report"):
-        stack.host().report(stack.cloud, stack.outputs)
+        stack.host().entrance.report(stack.cloud, stack.outputs)
 
 
 def test_clients_get_the_authority_and_the_password_in_files(stack: Stack) -> None:
     host = stack.host()
     with pytest.raises(MissingError, match=r"has not written .*ca\.pem"):
-        host.fetch_keys(stack.cloud, stack.outputs)
+        host.entrance.fetch_keys(stack.cloud, stack.outputs)
     stack.write(CA_KEY, "-----BEGIN CERTIFICATE-----\n")
     with pytest.raises(MissingError, match="has not written the secret"):
-        host.fetch_keys(stack.cloud, stack.outputs)
+        host.entrance.fetch_keys(stack.cloud, stack.outputs)
     deliver(stack)
     StandIn(stack).boot()
-    host.fetch_keys(stack.cloud, stack.outputs)
+    host.entrance.fetch_keys(stack.cloud, stack.outputs)
     assert workspace.read_secret(host.paths.password).reveal() == PASSWORD
     modes = [stat.S_IMODE(p.stat().st_mode) for p in (host.paths.password, host.paths.authority)]
     assert modes == [0o600, 0o644]
-    endpoint = host.endpoint(stack.outputs, "3.17.2")
+    endpoint = host.entrance.endpoint(stack.outputs, "3.17.2")
     assert endpoint is not None
     assert endpoint.credentials is not None
     assert endpoint.ca_file == host.paths.authority
@@ -190,8 +190,8 @@ def test_clients_get_the_authority_and_the_password_in_files(stack: Stack) -> No
 def test_without_accounts_there_is_no_password(stack: Stack) -> None:
     host = stack.host(SPEC + "access: {auth: none}\n")
     stack.write(CA_KEY, "-----BEGIN CERTIFICATE-----\n")
-    host.fetch_keys(stack.cloud, stack.outputs)
-    endpoint = host.endpoint(stack.outputs, "3.17.2")
+    host.entrance.fetch_keys(stack.cloud, stack.outputs)
+    endpoint = host.entrance.endpoint(stack.outputs, "3.17.2")
     assert endpoint is not None
     assert endpoint.credentials is None
 
@@ -206,7 +206,7 @@ def test_without_accounts_there_is_no_password(stack: Stack) -> None:
     ids=["open", "closed", "named"],
 )
 def test_the_tracking_uri_is_what_leads_to_the_server(stack: Stack, spec: str, uri: str) -> None:
-    endpoint = stack.host(spec).endpoint(stack.outputs, "3.17.2")
+    endpoint = stack.host(spec).entrance.endpoint(stack.outputs, "3.17.2")
     assert endpoint is not None
     assert stack.outputs.server is not None
     assert endpoint.uri == uri.replace("IP", stack.outputs.server.public_ip)
@@ -239,5 +239,5 @@ def test_a_transcript_holds_report_failure_and_log() -> None:
 def test_a_report_survives_its_way_through_the_bucket(stack: Stack) -> None:
     sent = broken(stack.instance, 4)
     stack.report(sent)
-    found: BootReport | None = stack.host().report(stack.cloud, stack.outputs)
+    found: BootReport | None = stack.host().entrance.report(stack.cloud, stack.outputs)
     assert found == sent

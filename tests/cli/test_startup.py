@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from provision.looking import written
+from provision.model.facts import Facts
+from provision.settings import read_settings
 from provision.targets.aws_record import AwsRecord
 from provision.targets.record import StackRecord
 
@@ -88,3 +91,32 @@ def test_status_offline_loads_no_more_than_records_need(tmp_path: Path, target: 
         "provision.model.units",
         "provision.targets", "provision.targets.aws_record", "provision.targets.record",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_status_reads_the_spec_only_where_it_is_another_than_the_one_that_is_up(
+    tmp_path: Path, edited: bool
+) -> None:
+    """Reading it takes longer than asking AWS; here there is nobody left to ask."""
+    spec = tmp_path / "provision.yaml"
+    spec.write_text("name: churn\ntarget: aws\n", encoding="utf-8")
+    facts = Facts("churn", "aws", "eu-west-1", "", None, True, False, False, "2027-01-31")
+    record = AwsRecord(
+        "churn", str(spec), "123456789012", "eu-west-1", True, "local", "3.17.2",
+        "2026-11-21T08:00:00+00:00", "2026-11-21T08:05:00+00:00",
+        spec=written(read_settings(str(spec))), facts=facts.to_json(),
+    )  # fmt: skip
+    file = tmp_path / ".provision/churn/aws/record.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(record.to_json()), encoding="utf-8")
+    if edited:
+        spec.write_text("name: churn\ntarget: aws # with a word more\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PROGRAM, "status"],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert "the emulated account has ended" in done.stdout
+    assert ("until" in done.stdout) is not edited, "it is in the facts, and not in the edited spec"
+    loaded = set(done.stderr.split())
+    assert bool(loaded & {"pydantic", "yaml"}) is edited
+    assert not loaded & {"psutil", "python_terraform", "boto3"} or edited

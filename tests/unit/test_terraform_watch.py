@@ -214,6 +214,23 @@ def test_the_callers_probe_is_asked_again_and_again_beside_us() -> None:
     assert verdict == "the credentials expire in 2 minutes"
 
 
+def test_the_callers_probe_is_asked_less_often_while_something_succeeds() -> None:
+    asked = threading.Semaphore(0)
+    limits = Limits(between_probes=20, between_probes_at_work=50)
+    log = _Log(Watch(probe=lambda: asked.release() or None, limits=limits))
+    for _ in range(4):
+        log.sent()
+        log.answered(200)
+        log.after(12)
+    assert not asked.acquire(timeout=0.05), "48 seconds of work"
+    log.sent()
+    log.answered(200)
+    log.after(12)
+    assert asked.acquire(timeout=10)
+    log.after(21)
+    assert asked.acquire(timeout=10), "and soon again when it is silent"
+
+
 def test_a_probe_that_hangs_holds_nobody() -> None:
     release = threading.Event()
     log = _Log(Watch(probe=lambda: release.wait(60) and None))

@@ -58,7 +58,8 @@ class Limits:
     `unanswered`: one request without an answer. `refused`: every answer says "slow down" or
     "internal error". `no_capacity`: AWS has had no machine. `expired`: every answer calls the
     credentials expired (the SDK mends a wrong clock with its second request). `between_probes`:
-    how often the caller's own look at the credentials is repeated.
+    how often the caller's own look at the credentials is repeated while nothing succeeds;
+    `between_probes_at_work`: while something does. Each costs a request and some CPU.
     """
 
     unanswered: float = 25.0
@@ -66,6 +67,7 @@ class Limits:
     no_capacity: float = 15.0
     expired: float = 3.0
     between_probes: float = 20.0
+    between_probes_at_work: float = 50.0
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,10 @@ class Watching:
     def _from_probe(self, now: float) -> _Cause | None:
         if self.watch is None or self._probe is None:
             return None
-        cause = self._probe.turn(now, self.watch.limits.between_probes)
+        limits = self.watch.limits
+        silent = now - self._progress_at >= limits.between_probes
+        between = limits.between_probes if silent else limits.between_probes_at_work
+        cause = self._probe.turn(now, between)
         return _Cause(cause, f"mend it, {_AGAIN}", MissingError) if cause else None
 
 

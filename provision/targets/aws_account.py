@@ -1,0 +1,114 @@
+"""A stack's account, asked: who we are, what is shared there, how machine and database are."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from provision.adapters.cloud.identity import identity_of
+from provision.adapters.cloud.server import server_view
+from provision.adapters.cloud.session import Cloud
+from provision.adapters.cloud.shared_state import read_shared, shared_bucket
+from provision.errors import MissingError
+from provision.model import boot_view
+from provision.model.account import Identity, ServerView
+from provision.model.boot import BootReport
+from provision.model.facts import Facts
+from provision.model.outputs import Outputs
+from provision.model.status import State
+from provision.model.terraform_lock import LockInfo, lock_from
+from provision.targets.aws_entrance import Entrance
+from provision.targets.aws_record import Access
+
+_STATES: Final = {
+    "running": State.STARTING,
+    "failed": State.FAILED,
+    "ready": State.RUNNING,
+}
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A way to an account that was tried: who we are there."""
+
+    access: Access
+    me: Identity
+    cloud: Cloud
+
+
+@dataclass(frozen=True)
+class AwsAccount:
+    """The account of the stack with these facts."""
+
+    facts: Facts
+
+    def look(self, access: Access | None) -> Opening:
+        """Ask AWS who we are. Raises `MissingError` naming what is missing or expired."""
+        if access is None:
+            raise MissingError(
+                "the emulated account of this stack has ended",
+                next_step="provision up --emulated starts another, empty one",
+            )
+        cloud = Cloud(access.environment, self.facts.region)
+        return Opening(access, identity_of(cloud), cloud)
+
+    # -- a state that others share --------------------------------------------------------------
+
+    def shared_outputs(self, opening: Opening) -> dict[str, Any]:
+        """The outputs in a state that others share; empty where there is none."""
+        return dict((self._shared(opening, "") or {}).get("outputs") or {})
+
+    def shared_lock(self, opening: Opening) -> LockInfo | None:
+        """Who holds the lock of a state that others share; it lies beside it in the bucket."""
+        value = self._shared(opening, ".tflock")
+        return None if value is None else lock_from(value)
+
+    def lock_place(self, opening: Opening) -> str:
+        """Where that lock lies."""
+        return f"s3://{shared_bucket(opening.me, self.facts.shared)}/{self._key}.tflock"
+
+    def is_ended_elsewhere(self, access: Access | None) -> bool:
+        """Whether a state that others share holds nothing any more."""
+        if not self.facts.shared or access is None:
+            return False
+        return not self.shared_outputs(self.look(access))
+
+    @property
+    def _key(self) -> str:
+        return f"{self.facts.name}/terraform.tfstate"
+
+    def _shared(self, opening: Opening, suffix: str) -> dict[str, Any] | None:
+        key = f"{self._key}{suffix}"
+        return read_shared(opening.cloud, opening.me, self.facts.shared, key)
+
+    # -- machine and database -------------------------------------------------------------------
+
+    def seen(
+        self, access: Access | None, outputs: Outputs, entrance: Entrance
+    ) -> tuple[State, str]:
+        """Machine and database as AWS sees them now, and how far the machine says it is."""
+        if access is None or outputs.server is None or outputs.database is None:
+            return State.FAILED, "not everything is there: provision up"
+        cloud = Cloud(access.environment, self.facts.region)
+        with ThreadPoolExecutor(1) as beside:
+            report = beside.submit(entrance.report, cloud, outputs) if access.boots else None
+            view = server_view(cloud, outputs.server.instance_id, outputs.database.identifier)
+            told = report.result() if report else None
+        return _state_of(view, told), _detail_of(view, told)
+
+
+def _state_of(view: ServerView, report: BootReport | None) -> State:
+    if view.machine is None or view.database is None:
+        return State.FAILED
+    if view.machine.state in ("stopped", "stopping"):
+        return State.STOPPED
+    # Without the machine's own word, nothing can be said to run.
+    return State.STARTING if report is None else _STATES[report.state]
+
+
+def _detail_of(view: ServerView, report: BootReport | None) -> str:
+    machine = f"machine {view.machine.state}" if view.machine else "the machine is gone"
+    database = f"database {view.database.status}" if view.database else "the database is gone"
+    own = f", {boot_view.summary(report)}" if report is not None else ""
+    return f"{machine}, {database}{own}"
