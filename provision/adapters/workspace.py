@@ -77,11 +77,16 @@ def make_folder(path: Path, mode: int = 0o700, *, enforce: bool = True) -> None:
 
 def write_text(path: Path, text: str, mode: int = 0o600) -> None:
     """Replace a file in one step, so that a crash leaves the old or the new one, never half."""
+    write_bytes(path, text.encode("utf-8"), mode)
+
+
+def write_bytes(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file in one step, with content that is no text."""
     with explained(path, "write"):
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-                handle.write(text)
+            with os.fdopen(descriptor, "wb") as handle:
+                handle.write(content)
                 handle.flush()
                 os.fsync(handle.fileno())
             Path(temporary).chmod(mode)

@@ -103,9 +103,11 @@ def _explain_authority(endpoint: Endpoint, ui: Ui) -> None:
 def logs(arguments: Namespace, ui: Ui) -> int:
     """Show the last lines of a log, and go on with `--follow`."""
     stack = open_stack(arguments)
-    remote = stack.target.remote()
-    if remote is not None:
-        return remote_logs.show(remote, arguments, ui)
+    from provision import wiring_compose  # noqa: PLC0415 - loads the Compose rung
+
+    foreign = wiring_compose.foreign_logs(stack)
+    if foreign is not None:
+        return remote_logs.show(foreign, arguments, ui)
     name, path = _log(stack, arguments.which)
     if not path.exists() and not arguments.follow:
         raise MissingError(

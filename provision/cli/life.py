@@ -27,6 +27,8 @@ def up(arguments: Namespace, ui: Ui) -> int:
     """Bring the server up; exit code 6 when clients cannot use it."""
     stack = _open_for(arguments)
     options = _up_options(arguments, ui, stack.spec.name)
+    if arguments.render_only:
+        return _render(stack, options, ui)
     env_command = _env_command(arguments)
     result = lifecycle.up(
         stack.target,
@@ -40,6 +42,14 @@ def up(arguments: Namespace, ui: Ui) -> int:
         for note in result.notes:
             ui.note(note)
     ui.result("up", result, texts.up(result, ui.paint))
+    return 0
+
+
+def _render(stack: wiring.OpenedStack, options: UpOptions, ui: Ui) -> int:
+    from provision import wiring_compose  # noqa: PLC0415 - loads what this rung alone needs
+
+    result = wiring_compose.composed(stack).render(options, ui)
+    ui.result("render", result, texts.rendered(result))
     return 0
 
 

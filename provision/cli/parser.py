@@ -87,7 +87,7 @@ def _up_commands(commands: Subparsers, common: Parser) -> None:
     up = add(
         "up", lazy("life", "up"), "bring the server up and wait until a client really works",
         "provision up", "provision up --port 5001", "provision up -f team.yaml",
-        "provision up --emulated --yes",
+        "provision up --emulated --yes", "provision up --render-only",
     )  # fmt: skip
     for command in (plan, up):
         command.add_argument(
@@ -102,6 +102,10 @@ def _up_flags(up: Parser) -> None:
     up.add_argument(
         "--upgrade-database", action="store_true",
         help="back an older MLflow's database up, then migrate it",
+    )  # fmt: skip
+    up.add_argument(
+        "--render-only", action="store_true",
+        help="target compose: write the folder that would be run, and run nothing",
     )  # fmt: skip
     up.add_argument("--yes", action="store_true", help="target aws: do not ask before changes")
     up.add_argument(

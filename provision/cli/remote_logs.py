@@ -1,4 +1,4 @@
-"""`logs` of a server whose machine is somewhere else."""
+"""`logs` of a server whose logs are no files here: in an account, or with a container engine."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from argparse import Namespace
 
 from provision.errors import UsageError
-from provision.targets.base import Remote
+from provision.targets.base import Logs
 from provision.ui import Ui
 
 _EVERY_SECONDS = 5.0
 _MOST = 400
 
 
-def show(remote: Remote, arguments: Namespace, ui: Ui) -> int:
+def show(remote: Logs, arguments: Namespace, ui: Ui) -> int:
     """Show the last lines of one of its logs; with `--follow` look again and again."""
     name = _name(remote, arguments.which)
     lines = remote.log(name, max(arguments.lines, 0))
@@ -30,7 +30,7 @@ def show(remote: Remote, arguments: Namespace, ui: Ui) -> int:
     return 0
 
 
-def _name(remote: Remote, which: str | None) -> str:
+def _name(remote: Logs, which: str | None) -> str:
     names = remote.log_names()
     if which is not None and which not in names:
         raise UsageError(

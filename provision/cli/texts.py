@@ -10,7 +10,7 @@ from provision.app.unlock import UnlockResult
 from provision.cli.status_texts import columns
 from provision.model.report import Finding, Outcome, Report
 from provision.model.units import amount
-from provision.targets.base import Holding, Repaired
+from provision.targets.base import Holding, Rendered, Repaired
 
 Paint = Callable[[str, str], str]
 
@@ -44,6 +44,13 @@ def up(result: UpResult, paint: Paint) -> str:
     lines += ["", "Paste this into a shell; every MLflow client in it logs there:", ""]
     lines.append(f"  {paint('strong', result.paste)}")
     return "\n".join(lines)
+
+
+def rendered(result: Rendered) -> str:
+    """Where a folder was written, what is in it, and how it is run."""
+    lines = [f"{result.name} was written to {result.folder}, and nothing was run:"]
+    lines += [f"  {file}" for file in result.files]
+    return "\n".join([*lines, "", "provision up runs it; by hand:", f"  {result.command}"])
 
 
 def check_line(finding: Finding, paint: Paint) -> str:

@@ -81,6 +81,16 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Rendered:
+    """A folder that was written and not run: where it is, what is in it, how it is run by hand."""
+
+    name: str
+    folder: Path
+    files: Sequence[str]
+    command: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A stack as seen from its own machine: bytes, counts, seconds.
 
@@ -171,14 +181,18 @@ class StateLock(Protocol):
         """Remove that very lock. Raises `RefusedError` while its owner lives."""
 
 
-class Remote(Protocol):
-    """A server's machine that is somewhere else."""
+class Logs(Protocol):
+    """Logs that are no files of this machine."""
 
     def log_names(self) -> Sequence[str]:
         """The logs that there are, the most useful first."""
 
     def log(self, name: str, lines: int) -> list[str]:
         """The last lines of one of them."""
+
+
+class Remote(Logs, Protocol):
+    """A server's machine that is somewhere else."""
 
     def repair(self, progress: Progress) -> Repaired:
         """Let the machine do all its work again, with a program that is uploaded again."""

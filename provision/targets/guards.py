@@ -35,6 +35,12 @@ def require_same_place(stored: StackRecord | None, spec: Spec, layout: Layout) -
     """
     if stored is None:
         return
+    if "compose" in (stored.target, spec.target) and stored.target != spec.target:
+        raise RefusedError(
+            f"{spec.name} was brought up with target: {stored.target}, and its runs are there; the "
+            f"spec now says target: {spec.target}",
+            next_step="give the new stack another name, and provision move brings the runs along",
+        )
     if stored.engine != spec.database.engine and _store_exists(stored, layout):
         raise RefusedError(
             f"the runs of {spec.name} are in {stored.engine}, but the spec now says "

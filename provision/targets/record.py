@@ -43,6 +43,10 @@ class StackRecord:
     def uri(self) -> str:
         """The tracking URI for clients on this machine; empty where there is no server."""
         host = ANY_ADDRESS.get(self.listen, self.listen)
+        if self.target == "compose":
+            # A name, as its certificate is found by one; an address gets another one's.
+            own = host in ("127.0.0.1", "::1")
+            return f"https://{'localhost' if own else netloc(host)}:{self.port}"
         return f"http://{netloc(host)}:{self.port}" if host else ""
 
     def to_json(self) -> dict[str, Any]:
