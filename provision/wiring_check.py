@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from provision.adapters import doors, packages, workspace
@@ -14,9 +15,11 @@ from provision.app.check import Looks
 from provision.app.check import check as look
 from provision.app.check_doors import Door
 from provision.app.check_local import check_local
+from provision.model import client_script
 from provision.model.endpoint import Endpoint
 from provision.model.outputs import Outputs
 from provision.model.report import Finding, Report
+from provision.settings import Settings
 from provision.targets.aws_record import AwsPaths, AwsRecord
 
 if TYPE_CHECKING:
@@ -77,3 +80,17 @@ def _try_door(door: Door) -> str:
     if door.port:
         return doors.port_answers(door.host, door.port)
     return doors.shows_itself(f"https://{door.host}/?list-type=2&max-keys=1")
+
+
+def check_client(settings: Settings, timeout: float = PATIENCE_SECONDS) -> Report:
+    """Look at this machine as MLflow's client does: its variables, and the way to its server."""
+    from provision.portable import check_client as portable  # noqa: PLC0415
+
+    uri = settings.environment.get(portable.URI, "")
+    seen = portable.look(settings.environment, str(Path.cwd()), timeout=timeout)
+    return client_script.report(portable.public(uri), seen)
+
+
+def script_for_clients(uri: str = "") -> str:
+    """The same look as a program of one file, for the server at `uri`."""
+    return client_script.filled(packages.source_file("portable", client_script.SCRIPT), uri)

@@ -17,6 +17,7 @@ from provision.app import handouts
 from provision.app.people import People
 from provision.app.people_server import PeopleServer
 from provision.errors import MissingError
+from provision.model.client_script import SCRIPT
 from provision.model.cost import Use
 from provision.model.handout import Templates
 from provision.model.people import Person
@@ -62,7 +63,11 @@ def hand_out(  # noqa: PLR0913, PLR0917 - what the command was given
     source = handouts.HandoutSource(
         endpoint,
         ca=workspace.read_text(endpoint.ca_file) if endpoint.ca_file else "",
-        templates=Templates(*map(packages.data_file, ("handout.html", "notebook_cell.txt"))),
+        templates=Templates(
+            packages.data_file("handout.html"),
+            packages.data_file("notebook_cell.txt"),
+            packages.source_file("portable", SCRIPT),
+        ),
         password_of=passwords_in(stack, passwords).read,
     )
     return handouts.write(people, folder, source, handout_files, progress)

@@ -25,6 +25,7 @@ ARROWS = {
     "serving": {"serving", "adapters.tracking", "adapters.workspace", "model", "errors"},
     "server": {"server", "errors", "_version"},
     "host": {"host", "errors", "_version", "model.boot", "model.sizing"},
+    "portable": set(),
     "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
@@ -40,6 +41,7 @@ DOORS = {
     "pydantic": {"model"},
     "http": {
         "adapters/doors.py",
+        "portable",
         "adapters/tracking",
         "emulator/control.py",
         "emulator/lab/watcher.py",
@@ -166,7 +168,7 @@ def test_the_model_is_pure() -> None:
 def test_only_the_settings_read_the_environment() -> None:
     for path in FILES:
         if (
-            name_of(path).startswith(("server/", "serving/scorer.py"))
+            name_of(path).startswith(("server/", "serving/scorer.py", "portable/"))
             or name_of(path) == "settings.py"
         ):
             continue
@@ -175,7 +177,7 @@ def test_only_the_settings_read_the_environment() -> None:
 
 
 def test_only_the_ui_prints() -> None:
-    for path in FILES:
+    for path in (path for path in FILES if path.parent.name != "portable"):
         calls = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call))
         called = [(c.func.id, c.lineno) for c in calls if isinstance(c.func, ast.Name)]
         printing = [line for name, line in called if name in ("print", "input")]
@@ -184,7 +186,9 @@ def test_only_the_ui_prints() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_stay_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    # What runs alone, on a machine with nothing installed, has to be one file.
+    longest = 450 if path.parent.name == "portable" else LONGEST_FILE
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= longest
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef]:

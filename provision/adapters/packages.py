@@ -24,7 +24,12 @@ def python_version() -> str:
 
 def data_file(name: str) -> str:
     """The text of a file that travels in the package."""
-    return files("provision").joinpath("data", name).read_text(encoding="utf-8")
+    return source_file("data", name)
+
+
+def source_file(folder: str, name: str) -> str:
+    """The text of a file in one of the package's folders."""
+    return files("provision").joinpath(folder, name).read_text(encoding="utf-8")
 
 
 def own_names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`check`, `env`, `open` and `logs`: the commands that look at a stack from outside."""
+"""`env`, `open` and `logs`: the commands that look at a stack from outside."""
 
 from __future__ import annotations
 
@@ -6,59 +6,27 @@ import webbrowser
 from argparse import Namespace
 from pathlib import Path
 
-from provision import wiring_check
 from provision.adapters import workspace
 from provision.app.env import env as render_env
-from provision.cli import remote_logs, texts
+from provision.cli import remote_logs
 from provision.cli.context import open_stack
 from provision.errors import MissingError, UsageError
 from provision.model.endpoint import Endpoint
-from provision.model.report import Finding
 from provision.model.secrets import Secret
-from provision.model.units import parse_size, suggested_size
 from provision.ui import Ui
 from provision.wiring import OpenedStack
-
-
-def check(arguments: Namespace, ui: Ui) -> int:
-    """Try everything that a client does; exit code 6 when a layer is broken."""
-    stack = open_stack(arguments)
-
-    def show(finding: Finding) -> None:
-        if not ui.as_json:
-            ui.line(texts.check_line(finding, ui.paint))
-
-    report = wiring_check.check(
-        stack,
-        _endpoint(stack, arguments),
-        show,
-        timeout=arguments.timeout,
-        large=_bytes(arguments.size) if arguments.size else 0,
-    )
-    document = {"passed": report.passed, "uri": report.uri, "findings": report.findings}
-    ui.result("check", document, texts.check_summary(report, ui.paint))
-    return 0 if report.passed else 6
-
-
-def _bytes(text: str) -> int:
-    try:
-        return parse_size(text)
-    except ValueError:
-        raise UsageError(
-            f"{text} is not a size", next_step=f"--size {suggested_size(text) or '1GiB'}"
-        ) from None
 
 
 def env(arguments: Namespace, ui: Ui) -> int:
     """Print what points a client at the server, in the user's own style."""
     stack = open_stack(arguments)
     style = arguments.format or ("json" if arguments.json else stack.shell)
-    endpoint = _endpoint(stack, arguments)
+    endpoint = endpoint_of(stack, arguments)
     ui.line(render_env(endpoint, style, _password(endpoint, arguments.show_password)).rstrip("\n"))
     return 0
 
 
-def _endpoint(stack: OpenedStack, arguments: Namespace) -> Endpoint:
+def endpoint_of(stack: OpenedStack, arguments: Namespace) -> Endpoint:
     """The stack's endpoint, or the one at the end of a tunnel (`--tunnel`)."""
     if arguments.tunnel is None:
         return stack.require_endpoint()
@@ -73,7 +41,7 @@ def _password(endpoint: Endpoint, wanted: bool) -> Secret | None:
 
 def open_ui_page(arguments: Namespace, ui: Ui) -> int:
     """Open MLflow's UI in the browser, or say where it is."""
-    endpoint = _endpoint(open_stack(arguments), arguments)
+    endpoint = endpoint_of(open_stack(arguments), arguments)
     if not endpoint.has_server:
         raise MissingError(
             "there is no server on this rung, and so no UI",

@@ -142,8 +142,9 @@ def _life_commands(commands: Subparsers, common: Parser) -> None:
 def _client_commands(commands: Subparsers, common: Parser) -> None:
     add = Adder(commands, common)
     check = add(
-        "check", lazy("client", "check"), "try everything that a client does, layer by layer",
+        "check", lazy("check", "check"), "try everything that a client does, layer by layer",
         "provision check", "provision check --size 1GiB", "provision check --json",
+        "provision check --client", "provision check --client --print-script > check_client.py",
     )  # fmt: skip
     check_flags(check)
     env = add(

