@@ -91,7 +91,7 @@ class AwsTarget:
         """
         if options.port is not None:
             progress.note("--port has no effect here: the server listens on 443")
-        with self._opened(self._is_emulated(options), progress) as work:
+        with self._opened(self._is_emulated(options), progress, moves=True) as work:
             fresh, cut_off = self._is_fresh(), self._is_suspicious(work)
             planned = planned_to_last(
                 work, options.allowed, progress, self._ask, fresh=fresh, cut_off=cut_off
@@ -234,7 +234,9 @@ class AwsTarget:
     # -- opening --------------------------------------------------------------------------------
 
     @contextmanager
-    def _opened(self, emulated: bool, progress: Progress) -> Iterator[AwsWork]:
+    def _opened(
+        self, emulated: bool, progress: Progress, *, moves: bool = False
+    ) -> Iterator[AwsWork]:
         make_folders(self._paths)
         with workspace.exclusive(
             self._paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note
@@ -249,7 +251,7 @@ class AwsTarget:
             require_home(self._spec.name, here, recorded=recorded, account=account)
             kind = " (emulated on this machine)" if opening.access.emulated else ""
             progress.note(f"{here}{kind or f' as {opening.me.arn}'}")
-            yield self._opener.open(opening, progress)
+            yield self._opener.open(opening, progress, moves=moves)
 
     def _begun(self, progress: Progress) -> Access | None:
         """The emulated account, started where there is none, which may take its time."""

@@ -54,7 +54,7 @@ class FaultyAws:
                 return moto(environ, start)
             status, code, message = self.fault
             if status == 0:
-                self.released.wait(120)
+                self.released.wait(20)
                 status = 500
             start(f"{status} Injected", [("Content-Type", "text/xml")])
             return [_ERROR.format(code=code, message=message).encode()]

@@ -84,3 +84,20 @@ def _interface(room: Path) -> list[Block]:
 def _code(file: Path) -> str:
     """The file without its comments."""
     return re.sub(r"(?m)^\s*#.*$", "", file.read_text(encoding="utf-8"))
+
+
+def test_nothing_is_used_that_version_6_of_the_provider_took_away() -> None:
+    """Its upgrade guide, for the kinds that are used here; terraform/README.md has the table."""
+    gone = re.compile(
+        r"^\s*(vpc|log_group_name|cpu_core_count|cpu_threads_per_core|character_set_name"
+        r"|s3_us_east_1_regional_endpoint)\s*="
+        r"|data\.aws_region\.\w+\.name\b|aws_s3_bucket\.\w+(\[\w+\])?\.region\b",
+        re.MULTILINE,
+    )
+    used = {
+        f"{path.relative_to(TERRAFORM)}: {found[0].strip()}"
+        for path in TERRAFORM.rglob("*.tf")
+        if ".terraform" not in path.parts
+        for found in gone.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert not used

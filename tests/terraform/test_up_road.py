@@ -149,6 +149,27 @@ def test_a_stack_of_this_name_that_was_made_elsewhere_is_left_alone(road: Road) 
     assert inventory(road.aws) == there
 
 
+def test_the_state_moves_home_and_back_and_the_stack_stays(road: Road) -> None:
+    there, key = inventory(road.aws), f"{STACK}/terraform.tfstate"
+    own = road.ana.aws_folder(STACK) / "terraform/stacks/tracking/terraform.tfstate"
+    s3 = road.aws.client("s3")
+    road.ana.spec(SPEC.replace("state: s3", "state: local"))
+    plan = road.ana.say("plan")
+    assert plan.code == 0 and "the next provision up moves it" in plan.err, plan.err
+    assert not own.exists(), "a plan moves nothing"
+    home = road.ana.say("up", "--yes")
+    assert (home.code, home.document["changed"]) == (0, False), home.err
+    assert "was moved here from s3://" in home.err and own.exists()
+    assert s3.list_objects_v2(Bucket=STATES, Prefix=key)["KeyCount"] == 0
+
+    road.ana.spec(SPEC)
+    back = road.ana.say("up", "--yes")
+    assert (back.code, back.document["changed"]) == (0, False), back.err
+    assert f"was moved to s3://{STATES}/{key}" in back.err and not own.exists()
+    assert road.ben.say("status").document == road.ana.say("status").document
+    assert inventory(road.aws) == there
+
+
 def test_no_secret_is_anywhere_and_every_file_is_private(road: Road) -> None:
     arn = road.aws.client("rds").describe_db_instances()["DBInstances"][0]["MasterUserSecret"]
     secret = road.aws.client("secretsmanager").get_secret_value(SecretId=arn["SecretArn"])

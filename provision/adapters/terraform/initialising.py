@@ -46,20 +46,38 @@ def turn_to(root: Path, backend: Mapping[str, str] | None) -> bool:
         raise RefusedError(
             f"the state of this stack is in the bucket {before.get('bucket')} "
             f"({before.get('key')}), and the spec says otherwise now",
-            next_step="set state and state_name back to what they were; a state cannot move yet",
+            next_step="set state and state_name back to what they were; provision up moves a state",
         )
     file = root / BACKEND_FILE
     if backend is None:
         file.unlink(missing_ok=True)
         return False
-    if before is None and (read_object(root / "terraform.tfstate") or {}).get("resources"):
+    if before is None and holds_resources(root):
         raise RefusedError(
             f"the state of this stack is in {root}, and the spec now asks for a shared one",
-            next_step="set state: local again, or take the stack down before; a state cannot "
-            "move yet",
+            next_step="provision up moves it there; or set state: local again",
         )
     write_private_json(file, {"terraform": {"backend": {"s3": _typed(backend)}}})
     return before is not None
+
+
+def holds_resources(root: Path) -> bool:
+    """Whether a local state knows of anything."""
+    return bool((read_object(root / "terraform.tfstate") or {}).get("resources"))
+
+
+def is_at(root: Path, backend: Mapping[str, str] | None) -> bool:
+    """Whether this folder is turned to the state that `backend` names."""
+    before = remote(root)
+    if before is None or backend is None:
+        return before is None and backend is None
+    return all(before.get(key) == backend.get(key) for key in ("bucket", "key"))
+
+
+def forget_remote(root: Path) -> None:
+    """Turn the folder away from a bucket whose state was taken out of it."""
+    (root / BACKEND_FILE).unlink(missing_ok=True)
+    (root / _POINTER).unlink(missing_ok=True)
 
 
 def _typed(backend: Mapping[str, str]) -> dict[str, object]:

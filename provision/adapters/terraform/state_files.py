@@ -162,6 +162,37 @@ class StateFiles:
         self.errored.replace(aside)
         return f"errored.tfstate is older than the stored state: set aside as {aside.name}"
 
+    # -- moving ---------------------------------------------------------------------------------
+
+    def take_home(self, content: bytes) -> Stored:
+        """Put a state that was in a bucket into the local place, and keep a copy.
+
+        Raises `RefusedError` where it is not whole, and where another one stands there.
+        """
+        state, here = read_state(content), _stored(self.path)
+        if state is None:
+            raise RefusedError(
+                "the state in the bucket is not whole; nothing was changed",
+                next_step="restore its last good version (the bucket keeps versions), then this",
+            )
+        if not state.follows(here):
+            raise RefusedError(
+                f"{self.path} holds another state than the bucket; nothing was changed",
+                next_step="move the one that is not this stack's out of the way, then this again",
+            )
+        write_private(self.path, state.content)
+        self.keep_copy()
+        return state
+
+    def whole(self) -> Stored | None:
+        """The local state, where it is whole."""
+        return _stored(self.path)
+
+    def set_aside_moved(self) -> None:
+        """Put the local state out of the way once its bucket has it; it stays as a copy."""
+        if self.path.exists():
+            self.path.replace(_free_name(self._root / "moved.tfstate"))
+
     # -- steps ----------------------------------------------------------------------------------
 
     def _all_copies(self) -> list[Path]:
