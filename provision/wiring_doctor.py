@@ -56,7 +56,7 @@ def _in_account(stack: wiring.OpenedStack, on_finding: OnFinding) -> list[Findin
     """The machine and the credentials at once, then all that rests on the credentials."""
     end = time.monotonic() + wiring.PATIENCE_SECONDS
     machine = ask(_machine(stack).in_account(), time.monotonic, _MACHINE_SECONDS, on_finding)
-    access = _access(stack)
+    access = access_to(stack)
     if access is None:
         return machine.findings()
     cloud = Cloud(access.environment, stack.spec.aws.region, attempts=_ATTEMPTS)
@@ -93,7 +93,7 @@ def _record(stack: wiring.OpenedStack) -> AwsRecord | None:
     return AwsRecord.from_json(workspace.read_json(AwsPaths.below(stack.layout.root).record))
 
 
-def _access(stack: wiring.OpenedStack) -> Access | None:
+def access_to(stack: wiring.OpenedStack) -> Access | None:
     """The way to the account; `None` where it is an emulated one that does not run yet."""
     ways = wiring.ways_to_accounts(stack.spec, stack.layout, stack.settings)
     record = _record(stack)

@@ -29,8 +29,8 @@ ARROWS = {
     "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
-        "wiring_doctor", "wiring_people", "offline", "looking", "settings", "ui", "errors",
-        "_version", "adapters.workspace", "wiring_compose",
+        "wiring_audit", "wiring_doctor", "wiring_people", "offline", "looking", "settings", "ui",
+        "errors", "_version", "adapters.workspace", "wiring_compose",
     },
     "": None,
 }  # fmt: skip
@@ -70,6 +70,7 @@ DOORS = {
         "adapters/processes.py",
         "adapters/postgres.py",
         "adapters/data_program.py",
+        "adapters/git_history.py",
         "adapters/session_manager.py",
         "adapters/wheels.py",
         "adapters/terraform/program.py",

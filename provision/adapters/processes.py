@@ -105,6 +105,33 @@ def start_supervisor(stack: Path, config: Path, log: Path, environment: Mapping[
     return process.pid
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a process was started with: readable by every user of the machine, and by its own."""
+
+    pid: int
+    name: str
+    arguments: str
+    environment: str
+
+
+def words() -> list[Words]:
+    """The words of all processes that this user can see, but this one's."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            found.append(_words(process))
+    return [words for words in found if words.pid != os.getpid()]
+
+
+def _words(process: psutil.Process) -> Words:
+    variables: Mapping[str, str] = {}
+    with contextlib.suppress(psutil.Error, OSError):
+        variables = process.environ()
+    environment = "\n".join(f"{key}={value}" for key, value in variables.items())
+    return Words(process.pid, process.name(), "\n".join(process.cmdline()), environment)
+
+
 def alive(pid: int) -> bool:
     """True while a process of this number runs (a zombie of ours counts as ended)."""
     with contextlib.suppress(ChildProcessError, OSError):

@@ -13,7 +13,7 @@ from provision.model.checks import found, passed
 from provision.model.questions import Question, Verdict
 from provision.model.report import Finding
 
-_SLOW: Final = Verdict("not answered in time", "aws.not-answered")
+_SLOW: Final = "not answered in time"
 _Told = tuple[int, Finding]
 
 
@@ -44,7 +44,7 @@ class Asked:
             self.on_finding(finding)
         for number, question in enumerate(self.questions):
             if number not in known:
-                known[number] = finding_of(question, _SLOW)
+                known[number] = finding_of(question, _unknown(question, _SLOW))
                 self.on_finding(known[number])
         return [known[number] for number in range(len(self.questions))]
 
@@ -71,9 +71,13 @@ def _verdict(question: Question) -> Verdict:
     try:
         return question.ask()
     except ProvisionError as error:
-        return Verdict(error.message, "aws.not-answered")
+        return _unknown(question, error.message)
     except Exception as error:
-        return Verdict(f"{type(error).__name__}: {error}", "aws.not-answered")
+        return _unknown(question, f"{type(error).__name__}: {error}")
+
+
+def _unknown(question: Question, why: str) -> Verdict:
+    return Verdict(why, question.unknown, {"why": why})
 
 
 def finding_of(question: Question, verdict: Verdict) -> Finding:

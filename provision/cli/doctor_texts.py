@@ -1,14 +1,16 @@
-"""`doctor` as text: a table that grows, line by line."""
+"""`doctor` and `audit` as text: a table that grows, line by line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from provision.app.audit import AuditResult
 from provision.app.doctor import DoctorResult
 from provision.cli.texts import SIGNS
 from provision.model.report import Finding, Outcome
 
 Paint = Callable[[str, str], str]
+_RANKS = ("critical", "high", "medium", "low")
 
 
 def line(finding: Finding, paint: Paint) -> str:
@@ -28,3 +30,15 @@ def summary(result: DoctorResult, paint: Paint) -> str:
         return paint("good", words)
     failed = sum(finding.outcome is Outcome.FAILED for finding in result.findings)
     return paint("bad", f"{result.name} cannot come up: {failed} of {count} things are wrong")
+
+
+def audit_summary(result: AuditResult, paint: Paint) -> str:
+    """What was mended, and how much of which severity is wrong."""
+    done = [f"mended: {path}" for path in result.mended]
+    count = len(result.findings)
+    if not result.severities:
+        return "\n".join([*done, paint("good", f"{count} things looked at, nothing found")])
+    ranks = [(name, result.severities[name]) for name in _RANKS if name in result.severities]
+    words = ", ".join(f"{number} {name}" for name, number in ranks)
+    style = "warn" if result.passed else "bad"
+    return "\n".join([*done, paint(style, f"{count} things looked at, found: {words}")])

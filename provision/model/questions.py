@@ -22,7 +22,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to find out. `ask` may take its time, and may raise `ProvisionError`."""
+    """One thing to find out. `ask` may take its time, and may raise `ProvisionError`.
+
+    `unknown` is the problem's id where no answer comes; its text may name `{why}`.
+    """
 
     layer: Layer
     ask: Callable[[], Verdict]
+    unknown: str = "aws.not-answered"

@@ -10,10 +10,12 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.terraform import audited
 from tests.terraform.emulation import ACCOUNT, EmulatedAws
 from tests.terraform.inventory import instances, inventory
 from tests.terraform.laptop import Laptop, Said, laptop, ours, session_of
@@ -195,6 +197,61 @@ def test_no_secret_is_anywhere_and_every_file_is_private(road: Road) -> None:
         places = [name for name, content in held.items() if any(form in content for form in forms)]
         assert not places, f"{what} is in {places}"
     assert not open_to_others(road.ana.aws_folder(STACK))
+
+
+def test_the_audit_finds_nothing_wrong_with_it(road: Road) -> None:
+    audit = road.ana.say("audit", "--sarif", str(road.folder / "audit.sarif"))
+    found = [(f["id"], f["observed"]) for f in audit.document["findings"] if f["outcome"] != "ok"]
+    assert (audit.code, found) == (0, []), audit.err
+    assert audit.document["passed"] and len(audit.document["findings"]) > 15
+    sarif = json.loads((road.folder / "audit.sarif").read_text(encoding="utf-8"))
+    assert sarif["runs"][0]["results"] == []
+
+
+def test_the_audit_names_what_somebody_else_opened(road: Road) -> None:
+    group = ours(road.aws, STACK, "describe_instances", "Reservations")
+    ec2, s3, iam = (road.aws.client(name) for name in ("ec2", "s3", "iam"))
+    machine = group[0]["Instances"][0]
+    wide = {"GroupId": machine["SecurityGroups"][0]["GroupId"], "IpPermissions": [
+        {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    ]}  # fmt: skip
+    bucket = f"provision-{STACK}-{ACCOUNT}-{REGION}"
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    role = {"RoleName": f"provision-{STACK}-server"}
+    name = {**role, "PolicyName": "use-bucket-and-database"}
+    own = iam.get_role_policy(**name)["PolicyDocument"]
+    more = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    wider = json.dumps({**own, "Statement": [*own["Statement"], more]})
+    admin = {**role, "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}
+    told = ec2.describe_instance_attribute(
+        InstanceId=machine["InstanceId"], Attribute="userData")["UserData"]["Value"]  # fmt: skip
+    tell = partial(ec2.modify_instance_attribute, InstanceId=machine["InstanceId"])
+    state = road.ana.aws_folder(STACK) / "terraform" / "old.tfstate"
+    cases = [
+        (partial(ec2.authorize_security_group_ingress, **wide),
+         partial(ec2.revoke_security_group_ingress, **wide), "exposure.other-way-in"),
+        (partial(s3.delete_public_access_block, Bucket=bucket),
+         partial(s3.put_public_access_block, Bucket=bucket,
+                 PublicAccessBlockConfiguration=block), "exposure.bucket"),
+        (partial(s3.delete_bucket_policy, Bucket=bucket),
+         partial(s3.put_bucket_policy, Bucket=bucket, Policy=policy),
+         "encryption.plain-allowed"),
+        (partial(iam.put_role_policy, **name, PolicyDocument=wider),
+         partial(iam.put_role_policy, **name, PolicyDocument=json.dumps(own)),
+         "role.more-than-needed"),
+        (partial(iam.attach_role_policy, **admin), partial(iam.detach_role_policy, **admin),
+         "role.other-policy"),
+        (partial(tell, UserData={"Value": base64.b64encode(audited.PLANTED.encode())}),
+         partial(tell, UserData={"Value": told}), "secret.in-user-data"),
+        (partial(state.write_text, json.dumps({"a": audited.PLANTED}), encoding="utf-8"),
+         state.unlink, "secret.in-state"),
+    ]  # fmt: skip
+    layers = ("exposure", "role", "encryption", "secret")
+    for act, undo, expected in cases:
+        with audited.done(act, undo):
+            assert audited.findings_of(road.ana, STACK, *layers) == [expected]
+    assert audited.findings_of(road.ana, STACK, *layers) == []
 
 
 def test_down_without_a_word_about_the_data_is_refused(road: Road) -> None:

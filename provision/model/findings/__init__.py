@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from provision.model.findings import access, client, doors, files, network, preflight, tracking
+from provision.model.findings import (
+    access,
+    audit,
+    client,
+    doors,
+    files,
+    network,
+    preflight,
+    tracking,
+)
 from provision.model.problem import Group, Layer, Problem
 
 SERVER_LAYERS: Final = (
@@ -56,6 +65,7 @@ GROUPS: Final = (
         (*preflight.MACHINE_LAYERS, *preflight.ACCOUNT_LAYERS),
         preflight.PROBLEMS,
     ),
+    Group("Safety", "provision audit", audit.LAYERS, audit.PROBLEMS),
 )
 
 PROBLEMS: Final[Mapping[str, Problem]] = {

@@ -1,0 +1,54 @@
+"""`provision audit`: what is wrong with a stack's safety."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from provision.model.exposure import of_listening
+from provision.model.findings.audit import LAYERS
+from provision.model.holes import Holes
+from provision.model.questions import Question, Verdict
+from provision.model.report import Finding, Outcome
+
+_CVE = next(layer for layer in LAYERS if layer.name == "cve")
+_EXPOSURE = next(layer for layer in LAYERS if layer.name == "exposure")
+UNKNOWN = "audit.not-known"
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """All that was looked at; `severities` counts what is wrong, `mended` what `--fix` did."""
+
+    name: str
+    target: str
+    passed: bool
+    severities: Mapping[str, int]
+    mended: Sequence[str]
+    findings: Sequence[Finding]
+
+
+def audit_result(
+    name: str, target: str, findings: Sequence[Finding], mended: Sequence[str]
+) -> AuditResult:
+    """The findings, counted."""
+    wrong = [f for f in findings if f.outcome in (Outcome.FAILED, Outcome.WARNING)]
+    counts = Counter(str(f.severity) for f in wrong if f.severity)
+    passed = all(finding.outcome is not Outcome.FAILED for finding in wrong)
+    return AuditResult(name, target, passed, dict(counts), mended, findings)
+
+
+def about_holes(table: Holes, version: str, today: date) -> Question:
+    """What is known about the server's version."""
+    return Question(_CVE, lambda: table.judged(version, today), unknown=UNKNOWN)
+
+
+def about_listening(listen: str, *, accounts: bool) -> Question:
+    """Who reaches a server without TLS on this machine."""
+
+    def asked() -> Verdict:
+        return of_listening(listen, accounts=accounts)
+
+    return Question(_EXPOSURE, asked, unknown=UNKNOWN)

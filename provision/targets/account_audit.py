@@ -1,0 +1,265 @@
+"""The audit of a stack in an account: what the account says, and what its machine shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from provision.adapters import tls_floor
+from provision.adapters.cloud import inspection
+from provision.adapters.cloud.failures import is_denied
+from provision.adapters.cloud.host import read_console
+from provision.adapters.cloud.shared_state import read_shared
+from provision.adapters.searching import Search, secrets_in
+from provision.errors import MissingError, ProvisionError
+from provision.model import exposure, role_policy
+from provision.model.outputs import DatabaseOutput, Outputs, ServerOutput
+from provision.model.questions import Question, Verdict
+from provision.model.secrets import Secret
+from provision.model.spec import Spec
+from provision.model.wanted import Wanted
+from provision.targets.aws_opening import Opening
+from provision.targets.aws_record import AwsPaths
+from provision.targets.base import RemoteCommand
+from provision.targets.secret_questions import SecretsHere, leak, question
+
+_CONSOLE_LINES: Final = 5000
+_IMDS: Final = ("required", 1)
+_ON_HOST: Final = (
+    "/etc/provision/admin-password", "/etc/provision/session-key",
+    "/etc/provision/gateway-passphrase",
+)  # fmt: skip
+# Prints in which files the machine's own secrets stand, and never one of them: they are read from
+# their files by grep, so that neither a command line nor Systems Manager's history holds them.
+_SCRIPT: Final = """\
+bash -c 'for f in {files}; do [ -s "$f" ] || continue
+grep -laFf "$f" /proc/[0-9]*/cmdline /proc/[0-9]*/environ /var/log/*.log 2>/dev/null
+journalctl --output cat --no-pager | grep -qFf "$f" && echo journal; done; true'"""
+_AskMachine = Callable[[Sequence[str]], RemoteCommand]
+
+
+def private_files(paths: AwsPaths) -> list[Path]:
+    """What nobody else on this machine may read."""
+    states = sorted(paths.terraform.rglob("*.tfstate*"))
+    own = [paths.password, paths.record, *paths.terraform.glob("*.tfplan"), *states]
+    return [path for path in own if path.exists()]
+
+
+def known_secrets(opening: Opening, outputs: Outputs, paths: AwsPaths) -> dict[str, Secret]:
+    """The stack's secrets: those of this machine, and of Secrets Manager where we may read them."""
+    found = secrets_in(paths.root.parent / "people")
+    if paths.password.exists():
+        found["admin-password"] = Secret(paths.password.read_text(encoding="utf-8").strip())
+    server, database = outputs.server, outputs.database
+    for name, arn in (
+        ("login", server.login_secret_arn if server else ""),
+        ("database", database.admin_secret_arn if database else ""),
+    ):
+        if arn:
+            values = _values(opening, arn)
+            found |= {f"{name} {key}": value for key, value in values.items()}
+    return found
+
+
+def _values(opening: Opening, arn: str) -> dict[str, Secret]:
+    """Nothing where nobody has written it yet, or these credentials may not read it."""
+    try:
+        return inspection.secret_values(opening.cloud, arn)
+    except Exception as error:
+        if is_denied(error) or "ResourceNotFound" in str(error):
+            return {}
+        raise
+
+
+@dataclass(frozen=True)
+class AccountAudit:
+    """The questions about one stack in one account. `ask_machine` runs a command on its machine."""
+
+    spec: Spec
+    paths: AwsPaths
+    opening: Opening
+    outputs: Outputs
+    search: Search
+    spec_folder: Path
+    ask_machine: _AskMachine | None
+
+    def questions(self) -> Sequence[Question]:
+        """All of them."""
+        return [
+            *self._about_secrets(),
+            question("exposure", self._ways_in),
+            question("exposure", self._database),
+            question("exposure", self._bucket),
+            question("exposure", self._metadata),
+            question("role", self._role),
+            question("encryption", self._encrypted),
+            question("encryption", self._plain),
+            *([question("tls-floor", self._tls)] if self._is_reached else []),
+        ]
+
+    @property
+    def _is_reached(self) -> bool:
+        """Whether a machine boots there, and somebody may reach it without a tunnel."""
+        return self.ask_machine is not None and bool(self.spec.aws.ingress)
+
+    def _about_secrets(self) -> Sequence[Question]:
+        here = SecretsHere(self.search, self.spec_folder, private_files(self.paths))
+        folder = self.paths.terraform
+        states = sorted(folder.rglob("*.tfstate*"))
+        plans = [*folder.glob("*.tfplan"), *folder.glob("*.tfvars.json")]
+        records = [path for path in (self.paths.record, self.paths.ledger) if path.exists()]
+        return [
+            here.files("in-state", "states and copies", [p for p in states if p.is_file()]),
+            here.files("in-plan", "plans and variables", plans),
+            here.files("in-record", "records, outputs included", records),
+            *([question("secret", self._shared)] if self.spec.aws.state == "s3" else []),
+            question("secret", self._user_data),
+            question("secret", self._console),
+            *here.everywhere(),
+            *([question("secret", self._on_machine)] if self.ask_machine else []),
+        ]
+
+    @property
+    def _server(self) -> ServerOutput:
+        if self.outputs.server is None:
+            raise MissingError("the stack has no machine", next_step="provision up makes it")
+        return self.outputs.server
+
+    @property
+    def _store(self) -> DatabaseOutput:
+        if self.outputs.database is None:
+            raise MissingError("the stack has no database", next_step="provision up makes it")
+        return self.outputs.database
+
+    def _machine(self) -> Mapping[str, Any]:
+        return inspection.machine(self.opening.cloud, self._server.instance_id)
+
+    def _groups(self) -> list[str]:
+        return [group["GroupId"] for group in self._machine()["SecurityGroups"]]
+
+    def _shared(self) -> Verdict:
+        """The state in the bucket, as it is now."""
+        name, key = self.spec.aws.state_name, f"{self.spec.name}/terraform.tfstate"
+        state = read_shared(self.opening.cloud, self.opening.me, name, key)
+        hits = {key: self.search.in_text(json.dumps(state, ensure_ascii=False))}
+        return leak("in-state", "the shared state", hits)
+
+    def _user_data(self) -> Verdict:
+        text = inspection.user_data(self.opening.cloud, self._server.instance_id)
+        hits = {self._server.instance_id: self.search.in_text(text)}
+        return leak("in-user-data", f"{len(text)} characters of user data", hits)
+
+    def _console(self) -> Verdict:
+        lines = read_console(self.opening.cloud, self._server.instance_id, _CONSOLE_LINES)
+        hits = {"the machine's console": self.search.in_text("\n".join(lines))}
+        return leak("in-log", f"{len(lines)} lines of the console", hits)
+
+    def _on_machine(self) -> Verdict:
+        """The machine's own secrets, in its command lines, environments and logs."""
+        if self.ask_machine is None:
+            return Verdict("no machine boots")
+        answer = self.ask_machine([_SCRIPT.format(files=" ".join(_ON_HOST))])
+        found = sorted(set(answer.out.split()))
+        for where, sign in (("in-arguments", "cmdline"), ("in-environment", "environ")):
+            places = [place for place in found if place.endswith(sign)]
+            if places:
+                return leak(where, "", {f"{p} on the machine": ["its own"] for p in places})
+        hits = {f"{place} on the machine": ["its own"] for place in found}
+        return leak("in-log", "command lines, environments and logs of the machine", hits)
+
+    def _ways_in(self) -> Verdict:
+        rules = inspection.ways_in(self.opening.cloud, self._groups())
+        accounts = self.spec.access.auth == "basic"
+        return exposure.of_machine(rules, self.spec.aws.ingress, accounts=accounts)
+
+    def _database(self) -> Verdict:
+        found = inspection.database(self.opening.cloud, self._store.identifier)
+        groups = [group["VpcSecurityGroupId"] for group in found["VpcSecurityGroups"]]
+        rules = inspection.ways_in(self.opening.cloud, groups)
+        return exposure.of_database(rules, self._groups(), public=found["PubliclyAccessible"])
+
+    @property
+    def _bucket_name(self) -> str:
+        if self.outputs.artifacts is None:
+            raise MissingError("the stack has no bucket", next_step="provision up makes it")
+        return self.outputs.artifacts.bucket
+
+    def _bucket(self) -> Verdict:
+        gaps = inspection.open_to_public(self.opening.cloud, self._bucket_name)
+        if gaps:
+            return Verdict(
+                f"{len(gaps)} of 4 are off", "exposure.bucket", {"open": ", ".join(gaps)}
+            )
+        return Verdict("no public access to the bucket")
+
+    def _metadata(self) -> Verdict:
+        options = self._machine().get("MetadataOptions", {})
+        tokens, hops = options.get("HttpTokens"), options.get("HttpPutResponseHopLimit")
+        if (tokens, hops) != _IMDS:
+            how = f"tokens are {tokens}, {hops} hops"
+            return Verdict(how, "exposure.metadata", {"how": how})
+        return Verdict("IMDSv2, one hop")
+
+    def _role(self) -> Verdict:
+        cloud, me = self.opening.cloud, self.opening.me
+        role = inspection.role_of(cloud, self._machine()["IamInstanceProfile"]["Arn"])
+        if self.spec.aws.instance_profile is not None:
+            return Verdict(role, "role.not-ours", {"role": role})
+        own, attached = inspection.policies_of(cloud, role)
+        wanted = Wanted.of(self.spec, me.account, me.region)
+        meant = role_policy.expected(wanted, me.account, me.partition, self.spec.aws.kms_key)
+        managed = role_policy.MANAGED.format(partition=me.partition)
+        other = [*sorted(set(own) - {role_policy.OWN}), *sorted(set(attached) - {managed})]
+        if other:
+            return Verdict(role, "role.other-policy", {"policies": ", ".join(other)})
+        more = role_policy.too_much(own.get(role_policy.OWN, frozenset()), meant)
+        if more:
+            return Verdict(role, "role.more-than-needed", {"rights": ", ".join(more)})
+        return Verdict(f"{role}: {len(meant)} rights, and Session Manager's")
+
+    def _encrypted(self) -> Verdict:
+        cloud = self.opening.cloud
+        missing = inspection.unencrypted_disks(cloud, self._server.instance_id)
+        if not inspection.database(cloud, self._store.identifier)["StorageEncrypted"]:
+            missing.append("the database")
+        if not inspection.bucket_is_encrypted(cloud, self._bucket_name):
+            missing.append("the bucket")
+        if missing:
+            what = ", ".join(missing)
+            return Verdict(f"not: {what}", "encryption.missing", {"what": what})
+        return Verdict("disk, database and bucket")
+
+    def _plain(self) -> Verdict:
+        cloud, taken = self.opening.cloud, []
+        database = inspection.database(cloud, self._store.identifier)
+        group = database["DBParameterGroups"][0]["DBParameterGroupName"]
+        if not inspection.forces_tls(cloud, group):
+            taken.append("the database")
+        if not inspection.bucket_wants_tls(cloud, self._bucket_name):
+            taken.append("the bucket")
+        if taken:
+            what = ", ".join(taken)
+            return Verdict(what, "encryption.plain-allowed", {"what": what})
+        return Verdict("database and bucket take TLS alone")
+
+    def _tls(self) -> Verdict:
+        return tls_verdict(self._server.public_ip, exposure.HTTPS)
+
+
+def tls_verdict(host: str, port: int) -> Verdict:
+    """Which versions of TLS a server takes, tried with real handshakes."""
+    address = f"{host}:{port}"
+    try:
+        old, new = tls_floor.versions(host, port)
+    except (OSError, ProvisionError) as error:
+        return Verdict(str(error), "tls-floor.no-handshake", {"address": address})
+    if old:
+        return Verdict(
+            ", ".join([*old, *new]), "tls-floor.old-accepted", {"versions": ", ".join(old)}
+        )
+    if not new:
+        return Verdict("no handshake", "tls-floor.no-handshake", {"address": address})
+    return Verdict(f"{' and '.join(new)} alone")
