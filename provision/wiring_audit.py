@@ -26,7 +26,7 @@ from provision.model.questions import Question
 from provision.model.report import Finding
 from provision.model.sarif import sarif
 from provision.targets import account_audit, local_audit
-from provision.targets.aws_opening import Opening
+from provision.targets.aws_account import Opening
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.wiring_doctor import access_to
 

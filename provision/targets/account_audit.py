@@ -21,7 +21,7 @@ from provision.model.questions import Question, Verdict
 from provision.model.secrets import Secret
 from provision.model.spec import Spec
 from provision.model.wanted import Wanted
-from provision.targets.aws_opening import Opening
+from provision.targets.aws_account import Opening
 from provision.targets.aws_record import AwsPaths
 from provision.targets.base import RemoteCommand
 from provision.targets.secret_questions import SecretsHere, leak, question

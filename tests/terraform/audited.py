@@ -17,7 +17,7 @@ from provision.model.outputs import Outputs
 from provision.model.report import Outcome
 from provision.model.secrets import Secret
 from provision.targets.account_audit import AccountAudit
-from provision.targets.aws_opening import Opening
+from provision.targets.aws_account import Opening
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord
 from tests.terraform.laptop import Laptop
 from tests.terraform.program import REGION
