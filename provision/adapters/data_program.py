@@ -105,14 +105,19 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _result(last: Event, code: int, errors: IO[bytes]) -> dict[str, Any]:
-    if last.get("event") == "done":
-        return dict(last["result"])
-    if last.get("event") == "error":
-        kind = _KINDS.get(int(last["exit_code"]), ProvisionError)
-        raise kind(str(last["message"]), next_step=str(last["next_step"]))
+    if last.get("event") in ("done", "error"):
+        return result_of(last)
     errors.seek(0)
     said = errors.read().decode("utf-8", "replace")[-_LAST_WORDS:].strip()
     raise ProvisionError(
         f"the program that copies the data ended unexpectedly (code {code}): {said}",
         next_step="run the same command again: it goes on where it stopped",
     )
+
+
+def result_of(last: Event) -> dict[str, Any]:
+    """The result in a job's last event, or the error in it, raised."""
+    if last["event"] == "done":
+        return dict(last["result"])
+    kind = _KINDS.get(int(last["exit_code"]), ProvisionError)
+    raise kind(str(last["message"]), next_step=str(last["next_step"]))

@@ -5,15 +5,13 @@ They know no rung by name: every target says where its data is, and one program 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from provision.model.status import State
-from provision.model.transfer import Meter
-from provision.targets.base import DownOptions, Progress, Target, UpOptions
+from provision.model.transfer import Display
+from provision.targets.base import Progress, Target
 
 Event = Mapping[str, Any]
 
@@ -53,19 +51,6 @@ class RestoreOptions:
     users: bool = True
     changed: bool = False
     artifacts: Path | None = None
-
-
-@contextmanager
-def _stopped(target: Target, progress: Progress) -> Iterator[None]:
-    """While the rows change at once under it, no server answers; it comes back either way."""
-    ran = target.snapshot().state in (State.RUNNING, State.STARTING)
-    if ran:
-        target.down(DownOptions(), progress)
-    try:
-        yield
-    finally:
-        if ran:
-            target.up(UpOptions(), progress)
 
 
 @dataclass(frozen=True)
@@ -123,14 +108,14 @@ class DataWork:
             "artifacts": str(options.artifacts) if options.artifacts else None,
         }
         progress = self._progress
-        with _stopped(target, progress), target.data(progress, create=True) as place:
+        with target.quiet(progress), target.data(progress, create=True) as place:
             result = self._run({**job, "target": place.to_json()})
         return _copied(name, str(folder), result)
 
     def move(self, source: Target, target: Target, name: str, *, users: bool) -> CopyResult:
         """Everything of one stack into another, empty one; the source stays as it is."""
         with (
-            _stopped(target, self._progress),
+            target.quiet(self._progress),
             source.data(self._progress) as place,
             target.data(self._progress, create=True) as other,
         ):
@@ -153,20 +138,9 @@ class DataWork:
 
     def _run(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run a job with a bar on the screen, or a line for each phase where there is none."""
-        meter = Meter()
-
-        def hear(event: Event) -> None:
-            nonlocal meter
-            if event["event"] == "note":
-                self._progress.note(str(event["text"]))
-            if event["event"] != "progress":
-                return
-            before, meter = meter, Meter.from_event(event)
-            if meter.phase != before.phase:
-                tell(f"{meter.phase} ...")
-
-        with self._progress.board(lambda: [meter.line()]) as tell:
-            return self._program.run(job, hear)
+        shown = Display(self._progress.note)
+        with self._progress.board(lambda: [shown.line]) as tell:
+            return self._program.run(job, lambda event: shown.hear(event, tell))
 
 
 def _collected(name: str, result: Mapping[str, Any]) -> GcResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,3 +56,26 @@ def _amount(number: int, unit: str) -> str:
     if unit != "bytes":
         return f"{number:,} {unit}"
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+class Display:
+    """Follows the events of a job: its line on the screen, a word for each phase, its notes."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._meter = Meter()
+
+    @property
+    def line(self) -> str:
+        """How far it is."""
+        return self._meter.line()
+
+    def hear(self, event: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+        """Take an event in; `tell` gets each new phase."""
+        if event["event"] == "note":
+            self._note(str(event["text"]))
+        if event["event"] != "progress":
+            return
+        before, self._meter = self._meter, Meter.from_event(event)
+        if self._meter.phase != before.phase:
+            tell(f"{self._meter.phase} ...")

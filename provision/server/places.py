@@ -7,7 +7,7 @@ file of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -19,6 +19,11 @@ class Place:
     or as `file://` URIs. With `own_files`, locations elsewhere on this disk are the user's own and
     belong to the store; behind a server they are paths on other people's machines. `admin` is the
     account whose password the stack itself keeps in `admin_password_file`.
+
+    Artifacts in S3 (`s3://BUCKET/...`) are in this `region` and belong to the account `owner`;
+    `environment` replaces the AWS settings of the process, for an emulated account. A
+    `database_url` that is an S3 URI too names a copy (SQLite) that the server's machine put there;
+    it is worked on in `scratch`, a folder of this machine.
     """
 
     name: str
@@ -29,6 +34,20 @@ class Place:
     own_files: bool = False
     admin: str = ""
     admin_password_file: str = ""
+    region: str = ""
+    owner: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    scratch: str = ""
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether its artifacts are in S3."""
+        return self.artifacts.startswith("s3://")
+
+    @property
+    def is_ferried(self) -> bool:
+        """Whether its databases are copies in a bucket."""
+        return self.database_url.startswith("s3://")
 
     def to_json(self) -> dict[str, Any]:
         """As it is sent to the program."""

@@ -17,6 +17,7 @@ from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
 from provision.server.places import Place
+from provision.targets import aws_data
 from provision.targets.aws_account import Opening
 from provision.targets.aws_folders import make_folders
 from provision.targets.aws_host import AwsHost
@@ -216,16 +217,15 @@ class AwsTarget:
         """Forget the stack, whose resources are gone."""
         self._connect.end_emulated()
         workspace.remove_folder(self._paths.root)
-        # It may hold what the same name has on this machine.
         workspace.remove_empty_folder(self._paths.root.parent)
 
     def data(self, progress: Progress, *, create: bool = False) -> AbstractContextManager[Place]:
-        """Not yet: `MissingError`."""
-        del progress, create
-        raise MissingError(
-            f"{self._spec.name} is in an account, from where this version copies no data yet",
-            next_step="use provision archive, restore and move with target: local",
-        )
+        """Its bucket, and copies of its databases. Raises `MissingError` before the first `up`."""
+        return aws_data.opened(self.remote(), self._paths, progress, fill=create)
+
+    def quiet(self, _progress: Progress) -> AbstractContextManager[None]:
+        """Nothing to do: the machine stops its own server while rows change under it."""
+        return contextlib.nullcontext()
 
     def state_lock(self) -> AwsLock:
         """The lock of its Terraform state."""

@@ -20,7 +20,9 @@ from provision.targets.base import Progress, RemoteCommand, Repaired
 
 _HTTPS: Final = "443"
 _FORWARD: Final = "AWS-StartPortForwardingSession"
-_JOURNALS: Final = {"server": "mlflow.service", "proxy": "caddy.service"}
+_JOURNALS: Final = {
+    "server": "mlflow.service", "proxy": "caddy.service", "transfer": "provision-transfer.service",
+}  # fmt: skip
 _CONSOLE: Final = "console"
 
 
@@ -33,7 +35,8 @@ class AwsRemote:
     outputs: Outputs
 
     @property
-    def _instance(self) -> str:
+    def instance(self) -> str:
+        """The machine's id."""
         if self.outputs.server is None:
             raise MissingError("the stack has no machine", next_step="provision up makes it")
         return self.outputs.server.instance_id
@@ -54,7 +57,7 @@ class AwsRemote:
         if name == "boot":
             return self._boot(lines)
         if name == _CONSOLE:
-            return read_console(cloud, self._instance, lines)
+            return read_console(cloud, self.instance, lines)
         command = f"journalctl --unit {_JOURNALS[name]} --lines {lines} --no-pager --output cat"
         return self.host.run(cloud, self.outputs, [command]).splitlines()
 
@@ -62,7 +65,7 @@ class AwsRemote:
         report = self.host.entrance.report(self.opening.cloud, self.outputs)
         if report is None:
             raise MissingError(
-                f"the machine {self._instance} has not reported yet",
+                f"the machine {self.instance} has not reported yet",
                 next_step="provision logs console shows what it printed; provision up waits for it",
             )
         log = self.host.entrance.boot_log(self.opening.cloud, self.outputs)
@@ -96,17 +99,17 @@ class AwsRemote:
         """A session that forwards `port` of this machine to the server."""
         return open_session(
             self.opening.cloud,
-            self._instance,
+            self.instance,
             _FORWARD,
             {"portNumber": [_HTTPS], "localPortNumber": [str(port)]},
         )
 
     def shell(self) -> RemoteSession:
         """A session with a shell on the machine."""
-        return open_session(self.opening.cloud, self._instance, None, {})
+        return open_session(self.opening.cloud, self.instance, None, {})
 
     def run(self, command: Sequence[str]) -> RemoteCommand:
         """Run one command as root, its words as they are; a single one may be a shell's line."""
         line = command[0] if len(command) == 1 else shlex.join(command)
-        ran = run_on_machine(self.opening.cloud, self._instance, [line])
+        ran = run_on_machine(self.opening.cloud, self.instance, [line])
         return RemoteCommand(ran.code, ran.out, ran.err)

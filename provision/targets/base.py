@@ -245,6 +245,11 @@ class Target(Looked, Protocol):
         `MissingError` where there is nothing to read.
         """
 
+    def quiet(self, progress: Progress) -> AbstractContextManager[None]:
+        """Let nobody change what `data` is filled with while the block runs; afterwards it serves
+        again, if it did before.
+        """
+
     def state_lock(self) -> StateLock | None:
         """The lock of its state; `None` on a rung that has no such state."""
 

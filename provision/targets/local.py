@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from provision.targets.base import (
     UpOptions,
 )
 from provision.targets.model_services import ModelServices, server_part
+from provision.targets.quiet import stopped
 from provision.targets.record import StackRecord
 
 _LOCK_WAIT_SECONDS = 180.0
@@ -191,6 +192,10 @@ class LocalTarget:
         if self._stored() is None:
             options = UpOptions()
             self._write(self._prepare_database(self._plan(options), progress), options)
+
+    def quiet(self, progress: Progress) -> AbstractContextManager[None]:
+        """Its server is stopped meanwhile: SQLite's clients would wait for minutes."""
+        return stopped(self, progress)
 
     def state_lock(self) -> None:
         """None: Terraform does not work here, and the system frees a killed command's own lock."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from provision.adapters import processes, workspace
@@ -26,6 +26,7 @@ from provision.targets.base import (
     Stopped,
     UpOptions,
 )
+from provision.targets.quiet import stopped
 from provision.targets.record import StackRecord
 
 _LOCK_WAIT_SECONDS = 180.0
@@ -137,6 +138,10 @@ class ServerlessTarget:
                 served=False,
                 own_files=True,
             )
+
+    def quiet(self, progress: Progress) -> AbstractContextManager[None]:
+        """No server changes anything here."""
+        return stopped(self, progress)
 
     def state_lock(self) -> None:
         """None: Terraform does not work here, and the system frees a killed command's own lock."""

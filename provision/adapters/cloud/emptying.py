@@ -34,16 +34,22 @@ OnProgress = Callable[[Emptied], None]
 
 
 def empty_bucket(
-    cloud: Cloud, bucket: str, account: str, on_progress: OnProgress = lambda _: None
+    cloud: Cloud,
+    bucket: str,
+    account: str,
+    on_progress: OnProgress = lambda _: None,
+    *,
+    prefix: str = "",
 ) -> Emptied:
-    """Delete all that is in a bucket of this account for good, and see that nothing is left.
+    """Delete all below `prefix` in a bucket of this account, and see that nothing is left.
 
     The caller has asked. A bucket that is not there is empty. Safe to repeat and to interrupt. No
     more than a few pages of keys are in memory, however many there are, and S3 gets less at once
     when it says to slow down. Raises `ProvisionError` naming the first object that S3 would not
     delete (an object lock, say), and where somebody goes on writing.
     """
-    work = _Emptying(cloud.client("s3"), {"Bucket": bucket, "ExpectedBucketOwner": account})
+    owner = {"Bucket": bucket, "ExpectedBucketOwner": account}
+    work = _Emptying(cloud.client("s3"), owner, prefix)
     with explained(cloud, f"empty the bucket {bucket}"):
         try:
             return work.run(on_progress)
@@ -56,9 +62,10 @@ def empty_bucket(
 class _Emptying:
     """One bucket's way to empty."""
 
-    def __init__(self, s3: Any, owner: dict[str, str]) -> None:
+    def __init__(self, s3: Any, owner: dict[str, str], prefix: str) -> None:
         self._s3 = s3
         self._owner = owner
+        self._where = owner | ({"Prefix": prefix} if prefix else {})
         self._pace = Pace()
         self._cut_off = False
         self.gone = Emptied()
@@ -90,7 +97,7 @@ class _Emptying:
     def _listed(self, operation: str, **more: Any) -> Iterator[dict[str, Any]]:
         """Pages of a listing, which ends early when S3 says to slow down."""
         try:
-            yield from self._s3.get_paginator(operation).paginate(**self._owner, **more)
+            yield from self._s3.get_paginator(operation).paginate(**self._where, **more)
         except Exception as error:
             if not self._pace.heeds(code_of(error)):
                 raise

@@ -51,6 +51,12 @@ def read_object(cloud: Cloud, bucket: Bucket, key: str) -> bytes | None:
         return content
 
 
+def has_object(cloud: Cloud, bucket: Bucket, key: str) -> bool:
+    """Whether there is such an object."""
+    with explained(cloud, f"look for {key} in the bucket {bucket.name}"):
+        return _there(cloud, bucket, key) is not None
+
+
 def put_changed(
     cloud: Cloud,
     bucket: Bucket,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.errors import ProvisionError, UsageError
+from provision.server.archive.ferried import at_hand
 from provision.server.archive.reporting import Reporter
 from provision.server.places import Place
 
@@ -62,27 +63,29 @@ def _job(job: Job) -> Callable[[Job, Reporter], dict[str, Any]]:
 def _archive(job: Job, reporter: Reporter) -> dict[str, Any]:
     from provision.server.archive.archiving import archive  # noqa: PLC0415 - loads MLflow
 
-    place = Place.from_json(job["source"])
-    return archive(place, Path(job["folder"]), reporter, users=bool(job["users"]))
+    with at_hand(Place.from_json(job["source"]), reporter) as place:
+        return archive(place, Path(job["folder"]), reporter, users=bool(job["users"]))
 
 
 def _restore(job: Job, reporter: Reporter) -> dict[str, Any]:
     from provision.server.archive import filestore, restoring  # noqa: PLC0415
 
-    folder, target = Path(job["folder"]), Place.from_json(job["target"])
-    if not filestore.is_one(folder):
-        source = restoring.from_archive(folder, reporter, changed=bool(job["changed"]))
-        return restoring.restore(source, target, reporter, users=bool(job["users"]))
-    with filestore.converted(folder, job.get("artifacts"), target, reporter) as source:
-        return restoring.restore(source, target, reporter, users=False)
+    folder = Path(job["folder"])
+    with at_hand(Place.from_json(job["target"]), reporter, filled=True) as target:
+        if not filestore.is_one(folder):
+            source = restoring.from_archive(folder, reporter, changed=bool(job["changed"]))
+            return restoring.restore(source, target, reporter, users=bool(job["users"]))
+        with filestore.converted(folder, job.get("artifacts"), target, reporter) as source:
+            return restoring.restore(source, target, reporter, users=False)
 
 
 def _move(job: Job, reporter: Reporter) -> dict[str, Any]:
     from provision.server.archive import restoring  # noqa: PLC0415
 
-    source = restoring.from_stack(Place.from_json(job["source"]))
-    target = Place.from_json(job["target"])
-    return restoring.restore(source, target, reporter, users=bool(job["users"]))
+    place, other = (Place.from_json(job[name]) for name in ("source", "target"))
+    with at_hand(place, reporter) as source, at_hand(other, reporter, filled=True) as target:
+        found = restoring.from_stack(source)
+        return restoring.restore(found, target, reporter, users=bool(job["users"]))
 
 
 def _collect(job: Job, reporter: Reporter) -> dict[str, Any]:

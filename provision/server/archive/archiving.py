@@ -19,11 +19,13 @@ from provision._version import __version__
 from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.server import sqlite_file
 from provision.server.archive import copying, files, manifest, stores, sums
+from provision.server.archive.artifacts import Artifact, Origin, origin_of, spare_in, spread
 from provision.server.archive.journal import NAME as JOURNAL
 from provision.server.archive.journal import Journal
 from provision.server.archive.reporting import Reporter
-from provision.server.archive.rewriting import Rewriter, Root, roots_of
+from provision.server.archive.rewriting import Rewriter
 from provision.server.archive.stores import Tables
+from provision.server.archive.sums import Fetched
 from provision.server.archive.troubles import explained
 from provision.server.database import initialise
 from provision.server.places import Place
@@ -52,7 +54,7 @@ class _Copied:
     contents: copying.Contents
     revision: str
     rewriter: Rewriter
-    roots: list[Root]
+    origin: Origin
 
 
 def archive(place: Place, folder: Path, reporter: Reporter, *, users: bool) -> dict[str, Any]:
@@ -67,11 +69,23 @@ def archive(place: Place, folder: Path, reporter: Reporter, *, users: bool) -> d
         accounts = _accounts(place, folder, reporter) if users and place.users_url else None
         with closing(Journal(folder)) as journal:
             work = _Work(place, folder, journal, reporter)
-            skipped = _artifacts(work, copied.roots)
+            skipped = _artifacts(work, copied.origin)
             made = _manifest(work, copied, accounts, skipped)
         made.save(folder)
         _tidy(folder)
     return _result(folder, made, copied.rewriter)
+
+
+def databases(place: Place, folder: Path, reporter: Reporter) -> list[Path]:
+    """The databases of a store alone, as SQLite files in `folder`: what an archive holds of them.
+
+    For a store whose artifacts somebody else copies.
+    """
+    with explained(f"copying the database of {place.name}"):
+        _database(place, folder, reporter)
+        if place.users_url:
+            _accounts(place, folder, reporter)
+    return [file for n in (manifest.DATABASE, manifest.USERS) if (file := folder / n).exists()]
 
 
 def _result(folder: Path, made: manifest.Manifest, rewriter: Rewriter) -> dict[str, Any]:
@@ -147,11 +161,11 @@ def _database(place: Place, folder: Path, reporter: Reporter) -> _Copied:
     target, part = _fresh(folder / manifest.DATABASE, TRACKING, reporter)
     old, new = stores.tables_of(source, TRACKING), stores.tables_of(target, TRACKING)
     with stores.snapshot(source) as reading:
-        roots = roots_of(reading, old["experiments"], place)
-        rewriter = Rewriter([root.serves() for root in roots])
+        origin = origin_of(place, reading, old["experiments"])
+        rewriter = Rewriter(origin.changes())
         contents = _fill((reading, old), (target, new), rewriter, reporter, "the database")
     _publish(target, part, folder / manifest.DATABASE)
-    return _Copied(contents, TRACKING.head(), rewriter, roots)
+    return _Copied(contents, TRACKING.head(), rewriter, origin)
 
 
 def _accounts(place: Place, folder: Path, reporter: Reporter) -> copying.Contents | None:
@@ -201,43 +215,61 @@ def _publish(engine: Engine, part: Path, path: Path) -> None:
 # -- the artifacts --------------------------------------------------------------------------------
 
 
-def _artifacts(work: _Work, roots: list[Root]) -> int:
+def _artifacts(work: _Work, origin: Origin) -> int:
     folder, reporter = work.folder, work.reporter
     reporter.phase("looking at the artifacts")
-    skipped: list[Path] = []
-    size = sum(_size(item.path) for item in files.found_in(roots, skipped.append))
+    skipped: list[object] = []
+    size = sum(_size_of(item) for item in origin.all(skipped.append))
     _require_space(folder, size - work.journal.totals()[1])
-    for link in skipped[:5]:
-        reporter.note(f"{link} is left out: it leads out of the artifact folder")
+    for one in skipped[:5]:
+        reporter.note(f"{one} is left out: {_LEFT_OUT}")
     reporter.phase("copying artifacts", size, "bytes")
-    spare = folder / _PARTIAL / "file"
-    spare.parent.mkdir(exist_ok=True)
-    for item in files.found_in(roots, lambda _: None):
-        _artifact(work, item, spare)
+    (folder / _PARTIAL).mkdir(exist_ok=True)
+    missing = _missing(work, origin.all(lambda _: None))
+    for name, fetched in spread(lambda item: _fetched(work, item), missing, origin.at_once):
+        if fetched is not None:
+            work.journal.add(name, fetched)
     work.journal.forget_unseen()
     return len(skipped)
+
+
+_LEFT_OUT = "it leads out of the artifact folder, or its name can be no file's"
+
+
+def _missing(work: _Work, items: Iterator[Artifact]) -> Iterator[Artifact]:
+    """What no earlier try has copied."""
+    for item in items:
+        name, facts = _named(item), item.facts()
+        if facts is None:
+            continue
+        if work.journal.known(name, facts) and _size(work.folder / name) == facts.size:
+            work.reporter.advance(facts.size)
+        else:
+            yield item
+
+
+def _named(item: Artifact) -> str:
+    return f"{manifest.ARTIFACTS}/{item.name}"
+
+
+def _fetched(work: _Work, item: Artifact) -> tuple[str, Fetched | None]:
+    spare, name = spare_in(work.folder / _PARTIAL), _named(item)
+    fetched = item.fetch(spare, work.reporter.advance)
+    if fetched is not None:
+        files.put_in_place(spare, work.folder / name, fetched)
+    return name, fetched
+
+
+def _size_of(item: Artifact) -> int:
+    facts = item.facts()
+    return facts.size if facts else 0
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _artifact(work: _Work, item: files.Found, spare: Path) -> None:
-    name = f"{manifest.ARTIFACTS}/{item.name}"
-    target = work.folder / name
-    try:
-        before = item.path.stat()
     except FileNotFoundError:
-        return
-    if work.journal.known(name, before) and _size(target) == before.st_size:
-        work.reporter.advance(before.st_size)
-        return
-    digest = files.copy(item.path, target, spare, work.reporter.advance)
-    if digest is not None:
-        work.journal.add(name, target.stat(), digest)
+        return 0
 
 
 def _require_space(folder: Path, needed: int) -> None:

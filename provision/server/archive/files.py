@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from provision.server.archive.rewriting import Root
-from provision.server.archive.sums import CHUNK
+from provision.server.archive.sums import CHUNK, Facts, Fetched
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.2
@@ -23,6 +23,30 @@ class Found:
 
     path: Path
     name: str
+
+    def facts(self) -> Facts | None:
+        """Its size and time; `None` when it is gone."""
+        try:
+            return Facts.of(self.path.stat())
+        except FileNotFoundError:
+            return None
+
+    def fetch(self, spare: Path, seen: Callable[[int], None]) -> Fetched | None:
+        """Copy it to `spare`; `None` when it is gone.
+
+        One that changes while it is read is read again: a client may be uploading it just now.
+        """
+        for number in range(_TRIES):
+            try:
+                before = Facts.of(self.path.stat())
+                digest = _read_into(self.path, spare, seen if number == 0 else lambda _: None)
+                after = Facts.of(self.path.stat())
+            except FileNotFoundError:
+                return None
+            if before == after:
+                break
+            time.sleep(_PAUSE_SECONDS)
+        return Fetched(digest, after)
 
 
 def found_in(roots: list[Root], skipped: Callable[[Path], None]) -> Iterator[Found]:
@@ -62,25 +86,11 @@ def _inside(path: Path, root: Path) -> bool:
         return True  # gone by now, or not readable: copying it says so
 
 
-def copy(source: Path, target: Path, spare: Path, seen: Callable[[int], None]) -> str | None:
-    """Copy a file by way of `spare`; returns its digest, or `None` when it is gone.
-
-    One that changes while it is read is read again: a client may be uploading it just now.
-    """
-    for number in range(_TRIES):
-        try:
-            before = source.stat()
-            digest = _read_into(source, spare, seen if number == 0 else lambda _: None)
-            after = source.stat()
-        except FileNotFoundError:
-            return None
-        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
-            break
-        time.sleep(_PAUSE_SECONDS)
-    os.utime(spare, ns=(after.st_atime_ns, after.st_mtime_ns))
+def put_in_place(spare: Path, target: Path, fetched: Fetched) -> None:
+    """Let a fetched file appear under its name, whole, with the time that its source has."""
+    os.utime(spare, ns=(fetched.facts.mtime, fetched.facts.mtime))
     target.parent.mkdir(parents=True, exist_ok=True)
     spare.replace(target)
-    return digest
 
 
 def _read_into(source: Path, spare: Path, seen: Callable[[int], None]) -> str:

@@ -19,9 +19,10 @@ from sqlalchemy import Connection
 
 from provision.errors import RefusedError
 from provision.server import locations
-from provision.server.archive import files, manifest
+from provision.server.archive import manifest
+from provision.server.archive.artifacts import Folders
 from provision.server.archive.reporting import Reporter
-from provision.server.archive.restoring import Item, Source
+from provision.server.archive.restoring import Source, every_item
 from provision.server.archive.rewriting import Root
 from provision.server.archive.stores import Tables
 from provision.server.places import Place
@@ -53,8 +54,11 @@ def converted(
     store itself is only read.
     """
     root = _root(folder) or folder
-    Path(target.artifacts).mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".provision-mlruns-", dir=Path(target.artifacts).parent))
+    beside = None
+    if not target.in_bucket:
+        Path(target.artifacts).mkdir(parents=True, exist_ok=True)
+        beside = Path(target.artifacts).parent
+    work = Path(tempfile.mkdtemp(prefix=".provision-mlruns-", dir=beside))
     try:
         reporter.phase("reading the mlruns folder")
         _migrate(root, work / "mlflow.db")
@@ -62,8 +66,8 @@ def converted(
         served = Path(artifacts).absolute() if artifacts else None
         yield Source(
             place,
-            lambda connection, tables: _roots(connection, tables, root, served),
-            lambda roots: (Item(f.path, f.name) for f in files.found_in(roots, lambda _: None)),
+            lambda connection, tables: Folders(_roots(connection, tables, root, served)),
+            every_item,
         )
     finally:
         shutil.rmtree(work, ignore_errors=True)

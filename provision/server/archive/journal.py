@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from provision.server.archive.sums import Sum
+from provision.server.archive.sums import Facts, Fetched, Sum
 
 NAME = ".journal.db"
 _COMMIT_SECONDS = 0.2
@@ -34,15 +34,15 @@ class Journal:
         self._pass = (last or 0) + 1
         self._committed = time.monotonic()
 
-    def known(self, path: str, source: os.stat_result) -> bool:
+    def known(self, path: str, source: Facts) -> bool:
         """Whether this very file was copied before; it then counts as seen in this try."""
-        facts = (self._pass, os.fsencode(path), source.st_size, source.st_mtime_ns)
+        facts = (self._pass, os.fsencode(path), *source)
         statement = "UPDATE files SET pass = ? WHERE path = ? AND size = ? AND mtime = ?"
         return self._connection.execute(statement, facts).rowcount == 1
 
-    def add(self, path: str, copied: os.stat_result, digest: str) -> None:
+    def add(self, path: str, copied: Fetched) -> None:
         """Note a file whose copy is in its place."""
-        facts = (os.fsencode(path), copied.st_size, copied.st_mtime_ns, digest, self._pass)
+        facts = (os.fsencode(path), *copied.facts, copied.digest, self._pass)
         self._connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", facts)
         if time.monotonic() - self._committed > _COMMIT_SECONDS:
             self._connection.commit()

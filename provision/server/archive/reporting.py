@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from typing import Any, TextIO
 
@@ -17,10 +18,11 @@ _EVERY_SECONDS = 0.2
 
 
 class Reporter:
-    """Writes events; knows the phase that is under way."""
+    """Writes events; knows the phase that is under way. May be shared by threads."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
+        self._lock = threading.RLock()
         self._phase, self._unit = "", ""
         self._done = self._total = 0
         self._started = self._said = 0.0
@@ -33,9 +35,10 @@ class Reporter:
 
     def advance(self, amount: int) -> None:
         """So much more of the phase is done."""
-        self._done += amount
-        if time.monotonic() - self._said > _EVERY_SECONDS:
-            self._say()
+        with self._lock:
+            self._done += amount
+            if time.monotonic() - self._said > _EVERY_SECONDS:
+                self._say()
 
     def note(self, text: str) -> None:
         """Something that the user should know."""
@@ -58,8 +61,9 @@ class Reporter:
 
     def emit(self, event: dict[str, Any]) -> None:
         """Write one event."""
-        self._out.write(json.dumps(event) + "\n")
-        self._out.flush()
+        with self._lock:
+            self._out.write(json.dumps(event) + "\n")
+            self._out.flush()
 
     def _say(self) -> None:
         self._said = time.monotonic()

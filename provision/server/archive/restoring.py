@@ -6,7 +6,9 @@ same command then goes on, as artifacts that are there already are not copied ag
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,48 +18,47 @@ from sqlalchemy import Connection
 from provision.errors import RefusedError
 from provision.server import locations
 from provision.server.archive import accounts, copying, files, manifest, stores, sums
+from provision.server.archive.artifacts import Folders, Item, Origin, origin_of, sink_of, spread
 from provision.server.archive.contents import require_empty
 from provision.server.archive.manifest import Manifest
 from provision.server.archive.reporting import Reporter
-from provision.server.archive.rewriting import Rewriter, Root, roots_of
+from provision.server.archive.rewriting import Rewriter
 from provision.server.archive.stores import Tables
 from provision.server.archive.troubles import explained
 from provision.server.database import initialise
 from provision.server.places import Place
 from provision.server.schemas import TRACKING, State
 
-_SPARE = ".provision-restore"
-
-
-@dataclass(frozen=True)
-class Item:
-    """An artifact to copy; with `digest`, what its content has to be."""
-
-    path: Path
-    name: str
-    digest: str = ""
+_SPARES = ".provision-restore-"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is copied: a place, how its locations map to folders, and what it must hold.
+    """What is copied: a place, where its artifacts come from, and what it must hold.
 
     `items` lists its artifacts; `expected` the digests of its tables where they were written down.
+    `rows_alone`: somebody else copies the artifacts.
     """
 
     place: Place
-    roots: Callable[[Connection, Tables], list[Root]]
-    items: Callable[[list[Root]], Iterator[Item]]
+    origin: Callable[[Connection, Tables], Origin]
+    items: Callable[[Origin], Iterator[Item]]
     expected: Manifest | None = None
+    rows_alone: bool = False
 
 
 def from_stack(place: Place) -> Source:
     """A stack's own store as the source."""
     return Source(
         place,
-        lambda connection, tables: roots_of(connection, tables["experiments"], place),
-        lambda roots: (Item(f.path, f.name) for f in files.found_in(roots, lambda _: None)),
+        lambda connection, tables: origin_of(place, connection, tables["experiments"]),
+        every_item,
     )
+
+
+def every_item(origin: Origin) -> Iterator[Item]:
+    """All artifacts as they are."""
+    return map(Item, origin.all(lambda _: None))
 
 
 def from_archive(folder: Path, reporter: Reporter, *, changed: bool) -> Source:
@@ -75,29 +76,33 @@ def from_archive(folder: Path, reporter: Reporter, *, changed: bool) -> Source:
         users_url=f"sqlite:///{users}" if made.users is not None and users.exists() else None,
     )
     if changed:
-        return Source(place, from_stack(place).roots, from_stack(place).items)
+        return Source(place, from_stack(place).origin, every_item)
     manifest.check_sums(folder, made)
     _check_files(folder, made, reporter)
-    return Source(place, from_stack(place).roots, lambda _: _listed(folder), expected=made)
+    return Source(place, from_stack(place).origin, lambda _: _listed(folder), expected=made)
 
 
 def _listed(folder: Path) -> Iterator[Item]:
     prefix = manifest.ARTIFACTS + "/"
     for item in sums.read(folder / sums.NAME):
         if item.path.startswith(prefix):
-            yield Item(folder / item.path, item.path.removeprefix(prefix), item.digest)
+            name = item.path.removeprefix(prefix)
+            yield Item(files.Found(folder / item.path, name), item.digest)
 
 
 def _check_files(folder: Path, made: Manifest, reporter: Reporter) -> None:
     reporter.phase("checking the archive", made.artifacts["bytes"], "bytes")
-    for item in _listed(folder):
+    for item in sums.read(folder / sums.NAME):
+        if not item.path.startswith(manifest.ARTIFACTS + "/"):
+            continue
+        path = folder / item.path
         try:
-            whole = sums.of_file(item.path) == item.digest
+            whole = sums.of_file(path) == item.digest
         except FileNotFoundError:
             whole = False
         if not whole:
-            raise manifest.damaged(item.path)
-        reporter.advance(item.path.stat().st_size)
+            raise manifest.damaged(path)
+        reporter.advance(path.stat().st_size)
 
 
 def restore(source: Source, target: Place, reporter: Reporter, *, users: bool) -> dict[str, Any]:
@@ -114,10 +119,10 @@ def restore(source: Source, target: Place, reporter: Reporter, *, users: bool) -
         with stores.snapshot(engine) as looking:
             require_empty(looking, new, target.name)
         with stores.snapshot(reading_engine) as reading:
-            roots = source.roots(reading, old)
-            copied = _artifacts(source.items(roots), target, reporter)
+            origin = source.origin(reading, old)
+            copied = _artifacts(source, origin, target, reporter)
             restored = accounts.restore(source.place, target, reporter) if users else None
-            rewriter = _rewriter(roots, target)
+            rewriter = _rewriter(origin, target)
             with stores.filling(engine) as writing:
                 contents = _rows(source, (reading, old), (writing, new), rewriter, reporter)
     tables = copying.to_json(contents)
@@ -132,9 +137,15 @@ def restore(source: Source, target: Place, reporter: Reporter, *, users: bool) -
     }
 
 
-def _rewriter(roots: list[Root], target: Place) -> Rewriter:
+def rows(place: Place, target: Place, reporter: Reporter) -> dict[str, Any]:
+    """The databases of a store alone, into an empty one; somebody else copies its artifacts."""
+    source = Source(place, lambda *_: Folders([]), every_item, rows_alone=True)
+    return restore(source, target, reporter, users=True)
+
+
+def _rewriter(origin: Origin, target: Place) -> Rewriter:
     back = None if target.served else locations.localiser(Path(target.artifacts), "")
-    return Rewriter([root.serves() for root in roots], back)
+    return Rewriter(origin.changes(), back)
 
 
 def _rows(
@@ -178,33 +189,27 @@ def _require_unchanged(
             )
 
 
-def _artifacts(items: Iterator[Item], target: Place, reporter: Reporter) -> dict[str, int]:
-    folder = Path(target.artifacts)
-    folder.mkdir(parents=True, exist_ok=True)
-    reporter.phase("copying artifacts", 0, "bytes")
-    spare = folder / _SPARE
+def _artifacts(source: Source, origin: Origin, target: Place, reporter: Reporter) -> dict[str, int]:
     number = size = 0
-    try:
-        for item in items:
-            size += _artifact(item, folder / item.name, spare, reporter)
-            number += 1
-    finally:
-        spare.unlink(missing_ok=True)
+    if source.rows_alone:
+        return {"files": number, "bytes": size}
+    reporter.phase("copying artifacts", 0, "bytes")
+    items = source.items(origin)
+    with _spares(target) as spares:
+        sink = sink_of(target, spares)
+        many = max(origin.at_once, sink.at_once)
+        for one in spread(lambda item: sink.put(item, reporter.advance), items, many):
+            number, size = number + 1, size + one
     files.sync_everything()
     return {"files": number, "bytes": size}
 
 
-def _artifact(item: Item, place: Path, spare: Path, reporter: Reporter) -> int:
-    if place.exists():
-        wanted = item.digest or sums.of_file(item.path)
-        if sums.of_file(place) != wanted:
-            raise RefusedError(
-                f"{place} is there already, with other content",
-                next_step="move it away, then run this again; nothing was changed",
-            )
-        return place.stat().st_size
-    digest = files.copy(item.path, place, spare, reporter.advance)
-    if item.digest and digest != item.digest:
-        place.unlink(missing_ok=True)
-        raise manifest.damaged(item.path)
-    return place.stat().st_size if digest else 0
+@contextmanager
+def _spares(target: Place) -> Iterator[Path]:
+    """A folder for files on their way: on the target's disk, so that they can be renamed."""
+    parent = None
+    if not target.in_bucket:
+        parent = Path(target.artifacts)
+        parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=_SPARES, dir=parent) as folder:
+        yield Path(folder)

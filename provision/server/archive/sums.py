@@ -25,6 +25,25 @@ class Sum(NamedTuple):
     digest: str
 
 
+class Facts(NamedTuple):
+    """What tells one state of a file from another: bytes, and nanoseconds since 1970."""
+
+    size: int
+    mtime: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Facts:
+        """Those of a file on a disk."""
+        return cls(found.st_size, found.st_mtime_ns)
+
+
+class Fetched(NamedTuple):
+    """A file that was copied: the digest of what was read, and the facts of its source."""
+
+    digest: str
+    facts: Facts
+
+
 def line(path: str, digest: str) -> bytes:
     """One line, newline included."""
     name = os.fsencode(path)

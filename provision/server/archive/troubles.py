@@ -16,6 +16,13 @@ _STEPS = {
     "database-locked": "end the program that has the file open, then run this again",
 }
 
+# Not imported: where no bucket is used, nobody waits for boto3.
+_OF_S3 = ("botocore.", "boto3.")
+_S3_STEP = (
+    "provision status tells whether these credentials reach the account; then run this again: it "
+    "goes on where it stopped"
+)
+
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
@@ -26,6 +33,10 @@ def explained(doing: str) -> Iterator[None]:
         raise
     except (OSError, sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
         raise _explain(doing, error) from error
+    except Exception as error:
+        if not type(error).__module__.startswith(_OF_S3):
+            raise
+        raise ProvisionError(f"{doing}: {first_line(error)}", next_step=_S3_STEP) from error
 
 
 def _explain(doing: str, error: Exception) -> ProvisionError:

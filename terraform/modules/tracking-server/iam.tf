@@ -37,6 +37,14 @@ locals {
       Action   = ["s3:GetObject", "s3:PutObject"]
       Resource = ["${local.bucket_arn}/provision/boot/*", "${local.bucket_arn}/provision/public/*"]
     },
+    # Where the machine hands its database over for an archive, and takes one to restore. Nothing
+    # stays there; the operator, not the role, deletes it.
+    {
+      Sid      = "HandDatabaseOver"
+      Effect   = "Allow"
+      Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+      Resource = "${local.bucket_arn}/provision/transfer/*"
+    },
     # Whoever gets hold of the role must not decide what the machine runs as root at its next boot,
     # whatever else is ever allowed to it.
     {

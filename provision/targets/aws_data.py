@@ -1,0 +1,228 @@
+"""The data of a stack in an account: its artifacts in the bucket, its databases by way of it.
+
+The database is private, so the server's own machine copies it (`provision.server.archive.hosted`),
+told by Run Command; both sides meet in a part of the stack's bucket that ends with the command.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from provision.adapters import workspace
+from provision.adapters.cloud.commands import run_on_machine
+from provision.adapters.cloud.emptying import empty_bucket
+from provision.adapters.cloud.objects import Bucket, has_object, read_object
+from provision.adapters.data_program import result_of
+from provision.errors import MissingError, ProvisionError, RefusedError
+from provision.model.transfer import Display
+from provision.server.places import Place
+from provision.targets.aws_record import AwsPaths
+from provision.targets.aws_remote import AwsRemote
+from provision.targets.base import Progress
+
+PREFIX: Final = "provision/transfer/"
+UNIT: Final = "provision-transfer"
+_DATABASE: Final = "mlflow.db"
+_USERS: Final = "users.db"
+_FILLED: Final = f"filled/{_DATABASE}"
+_ADMIN: Final = "admin"
+_BUSY: Final = 75
+_POLL_SECONDS: Final = 0.5
+_SILENT_SECONDS: Final = 30.0
+_LOCK_WAIT_SECONDS: Final = 180.0
+
+
+@contextmanager
+def opened(
+    remote: AwsRemote, paths: AwsPaths, progress: Progress, *, fill: bool
+) -> Iterator[Place]:
+    """Where the data is, as a program on this machine reaches it; see `Target.data`.
+
+    With `fill`, what the block has put into the databases is in them once it has ended: then the
+    server stands still while the rows change, and answers again.
+    """
+    lock = workspace.exclusive(paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note)
+    scratch = paths.root / "scratch"
+    with lock:
+        workspace.remove_folder(scratch)
+        workspace.make_folder(scratch)
+        ferry = Ferry(remote, progress)
+        try:
+            ferry.work("export")
+            yield ferry.place(scratch, paths.password)
+            if fill and ferry.is_filled:
+                ferry.work("fill")
+        finally:
+            ferry.end()
+            workspace.remove_folder(scratch)
+
+
+@dataclass
+class Ferry:
+    """One job's part of the bucket, and what the machine does with it."""
+
+    remote: AwsRemote
+    progress: Progress
+    job: str = field(default_factory=lambda: uuid4().hex)
+    _under_way: bool = False
+
+    @property
+    def _bucket(self) -> Bucket:
+        outputs = self.remote.outputs
+        if outputs.artifacts is None or outputs.account_id is None:
+            raise MissingError("the stack has no bucket", next_step="provision up makes it")
+        return Bucket(outputs.artifacts.bucket, outputs.account_id)
+
+    @property
+    def _cloud(self) -> Any:
+        return self.remote.opening.cloud
+
+    def _key(self, name: str) -> str:
+        return f"{PREFIX}{self.job}/{name}"
+
+    def place(self, scratch: Path, password: Path) -> Place:
+        """The stack's data, with the databases that the machine has put here."""
+        access, outputs = self.remote.opening.access, self.remote.outputs
+        bucket = self._bucket
+        users = has_object(self._cloud, bucket, self._key(_USERS))
+        where = f"s3://{bucket.name}/{self._key('')}"
+        return Place(
+            name=self.remote.host.spec.name,
+            database_url=where + _DATABASE,
+            artifacts=outputs.artifacts.uri if outputs.artifacts else "",
+            users_url=where + _USERS if users else None,
+            admin=_ADMIN if users else "",
+            admin_password_file=str(password) if users else "",
+            region=outputs.region or "",
+            owner=bucket.account,
+            environment=_aws_part(access.environment) if access.emulated else {},
+            scratch=str(scratch),
+        )
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the block has put something here for the machine."""
+        return has_object(self._cloud, self._bucket, self._key(_FILLED))
+
+    # -- the machine's part ---------------------------------------------------------------------
+
+    def work(self, action: str) -> dict[str, Any]:
+        """Let the machine do one thing, show how far it is, and return what came of it."""
+        self._forget_said()
+        self._start(action)
+        self._under_way = True
+        shown = Display(self.progress.note)
+        with self.progress.board(lambda: [shown.line]) as tell:
+            event = self._heard(shown, tell)
+        self._under_way = False
+        return result_of(event)
+
+    def _start(self, action: str) -> None:
+        ran = self._run(start_lines(action, self._bucket, self._cloud.region, self.job))
+        if ran.code == _BUSY:
+            raise RefusedError(
+                "another command copies data on the server's machine",
+                next_step="wait until it has ended; provision ssh -- systemctl stop "
+                f"{UNIT} ends one that was left behind",
+            )
+        if ran.code:
+            raise _not_started(ran.err or ran.out)
+
+    def _run(self, lines: list[str]) -> Any:
+        return run_on_machine(self._cloud, self.remote.instance, lines)
+
+    def _heard(self, shown: Display, tell: Any) -> Mapping[str, Any]:
+        """The last event of the job; raises `ProvisionError` when it ended without one."""
+        before, since = "", time.monotonic()
+        while True:
+            said = self._said()
+            if said != before:
+                before, since = said, time.monotonic()
+                event: dict[str, Any] = json.loads(said)
+                if event["event"] != "progress":
+                    return event
+                shown.hear(event, tell)
+            elif time.monotonic() - since > _SILENT_SECONDS:
+                self._require_running()
+                since = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+
+    def _require_running(self) -> None:
+        look = f"systemctl is-active --quiet {UNIT} || journalctl -u {UNIT} -n 15 -o cat"
+        said = self._run([look]).out.strip()
+        # Between two looks it may have ended well.
+        if said and json.loads(self._said() or "{}").get("event") in (None, "progress"):
+            raise _not_started(said)
+
+    def _said(self) -> str:
+        return (read_object(self._cloud, self._bucket, self._key("said.json")) or b"").decode()
+
+    def _forget_said(self) -> None:
+        empty_bucket(self._cloud, *self._bucket, prefix=self._key("said.json"))
+
+    def end(self) -> None:
+        """Stop what was left under way, and leave no version of it in the bucket."""
+        if self._under_way:
+            self._run([f"systemctl stop {UNIT}.service || true"])
+        empty_bucket(self._cloud, *self._bucket, prefix=self._key(""))
+
+
+def start_lines(action: str, bucket: Bucket, region: str, job: str) -> list[str]:
+    """What starts a job on the machine as a unit of its own, with the rights of the server.
+
+    The unit stops the server while rows change under it, and starts it however it ends.
+    """
+    properties = {
+        "User": "mlflow", "Group": "mlflow", "UMask": "0077", "Nice": "10",
+        "WorkingDirectory": "/var/lib/provision/server",
+    }  # fmt: skip
+    variables = {
+        "AWS_DEFAULT_REGION": region,
+        "AWS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt",
+        "AWS_METADATA_SERVICE_TIMEOUT": "5",
+        "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "HOME": "/var/lib/provision/server",
+    }
+    around = {
+        "ExecStartPre": "+/usr/bin/systemctl stop mlflow.service",
+        "ExecStopPost": "+/usr/bin/systemctl start mlflow.service",
+    }
+    if action == "fill":
+        properties |= around
+    words = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}"]
+    words += [f"--property={name}={value}" for name, value in properties.items()]
+    words += [f"--setenv={name}={value}" for name, value in variables.items()]
+    words += ["/opt/provision/venv/bin/python", "-P", "-m", "provision.server.archive.hosted"]
+    words += [action, bucket.name, bucket.account, job]
+    return [f"systemctl is-active --quiet {UNIT} && exit {_BUSY}", shlex.join(words)]
+
+
+def _aws_part(environment: Mapping[str, str]) -> dict[str, str]:
+    """What leads to an emulated account; the keys in it are made up."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("AWS_") or name.upper().endswith("_PROXY")
+    }
+
+
+def _not_started(said: str) -> ProvisionError:
+    if "No module named provision.server.archive.hosted" in said:
+        return RefusedError(
+            "the server's machine runs an older version of provision, which copies no data",
+            next_step="provision up brings it up to date; then run this again",
+        )
+    return ProvisionError(
+        f"the machine did not copy the data: {said[-800:]}",
+        next_step="provision repair, then run the same command again",
+    )
