@@ -7,10 +7,10 @@ from pathlib import Path
 
 from provision.adapters.data_program import DataProgram
 from provision.app import data
-from provision.errors import UsageError
+from provision.errors import MissingError, UsageError
 from provision.settings import python_executable
 from provision.targets.base import Progress
-from provision.wiring import OpenedStack
+from provision.wiring import IN_AN_ACCOUNT, OpenedStack
 
 
 def _work(stack: OpenedStack, progress: Progress) -> data.DataWork:
@@ -63,5 +63,13 @@ def gc(
     confirm: Callable[[data.GcResult], None],
     progress: Progress,
 ) -> data.GcResult:
-    """Delete what MLflow's trash holds, once `confirm` has returned."""
+    """Delete what MLflow's trash holds, once `confirm` has returned.
+
+    Raises `MissingError` for a stack in an account.
+    """
+    if stack.spec.target in IN_AN_ACCOUNT:
+        raise MissingError(
+            f"{stack.spec.name} is in an account, where this version does not clean up yet",
+            next_step="leave the trash there: it costs only what it takes in the bucket",
+        )
     return _work(stack, progress).gc(stack.target, stack.spec.name, older_than, confirm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from provision.targets.base import (
     Started,
     Stopped,
     UpOptions,
+    nothing,
 )
 from provision.targets.host_delivery import Delivery
 
@@ -171,6 +173,9 @@ class AwsTarget:
         self._require_consent(options)
         if self._look.emulation_is_over(record):
             return Stopped(0, ["the emulated account had ended already, with all that it held"])
+        if options.archive is not nothing:
+            still = partial(aws_data.with_server_still, self.remote, options.archive, progress)
+            options = replace(options, archive=still)
         teardown = Teardown(self._spec, self._opener, lambda: self._opened(False, progress))
         return teardown.run(options, progress)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +63,20 @@ def opened(
         finally:
             ferry.end()
             workspace.remove_folder(scratch)
+
+
+def with_server_still(
+    remote: Callable[[], AwsRemote], archive: Callable[[], None], progress: Progress
+) -> None:
+    """Archive what is about to go while nobody logs; when that fails, the server is back."""
+    machine = remote()
+    with progress.step("stopping the server, so that nothing is logged after the archive"):
+        machine.run(["systemctl stop mlflow.service"])
+    try:
+        archive()
+    except BaseException:
+        machine.run(["systemctl start mlflow.service"])
+        raise
 
 
 @dataclass

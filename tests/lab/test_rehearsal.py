@@ -17,6 +17,7 @@ import pytest
 from tests.checkout import ROOT
 from tests.conftest import Cli
 from tests.docs.blocks import blocks_of, commands_of
+from tests.mlflow_content import dump, fill
 from tests.needs import insist
 from tests.terraform.program import environment
 
@@ -100,6 +101,45 @@ def test_up_ends_with_a_server_that_answers_and_showed_each_phase(life: Life) ->
 def test_check_verifies_with_the_servers_own_authority(life: Life) -> None:
     out = life.out("provision check")
     assert "TLSv1.3" in out and "works for clients" in out
+
+
+def test_a_store_moves_up_to_aws_and_comes_back_as_an_archive(life: Life) -> None:
+    """From no server to AWS and back, with all that is easily lost; before others log there."""
+    before, after = (spec_without_server(life.cli, name) for name in ("before", "after"))
+    fill(life.cli, before.uri, **before.artifacts)
+    moved = life.type(f"provision move -f {before.spec} --to provision.yaml --json")
+    assert moved.returncode == 0, moved.stderr
+    archived = life.type("provision archive archive --json")
+    assert archived.returncode == 0, archived.stderr
+    counts, made = (json.loads(done.stdout) for done in (moved, archived))
+    assert (made["counts"], made["accounts"], made["notes"]) == (counts["counts"], 1, [])
+    restored = life.type(f"provision restore archive -f {after.spec} --no-users")
+    assert restored.returncode == 0, restored.stderr
+    old, new = (dump(life.cli, one.uri, **one.artifacts) for one in (before, after))
+    assert json.loads(json.dumps(new).replace("/after/", "/before/")) == old
+    again = life.type(f"provision move -f {before.spec} --to provision.yaml")
+    assert again.returncode == 4 and "is not empty" in again.stderr
+    left = life.type("provision ssh -- ls -A /var/lib/provision/server/transfer")
+    assert left.returncode != 0, "the machine keeps no copy"
+    assert "active" in life.type("provision ssh -- systemctl is-active mlflow").stdout
+
+
+@dataclass(frozen=True)
+class Store:
+    """A stack without a server: its spec, its tracking URI, and where its artifacts go."""
+
+    spec: Path
+    uri: str
+    artifacts: dict[str, str]
+
+
+def spec_without_server(cli: Cli, name: str) -> Store:
+    path = cli.folder / f"{name}.yaml"
+    path.write_text(f"name: {name}\nscenario: none\n", encoding="utf-8")
+    folder = cli.folder / ".provision" / name / "artifacts"
+    uri = str(cli.json("up", "-f", str(path))["uri"]) if name == "before" else ""
+    uri = uri or f"sqlite:///{cli.folder / '.provision' / name / 'data' / 'mlflow.db'}"
+    return Store(path, uri, {"_MLFLOW_SERVER_ARTIFACT_ROOT": str(folder)})
 
 
 def test_env_names_the_authority_and_a_real_client_logs_there(life: Life) -> None:
