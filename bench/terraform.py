@@ -5,7 +5,7 @@ variables and the same provider; both sides have done `terraform init` before, a
 answer already. CPU counts a command's whole family of processes (Terraform, its provider, ours),
 not the emulated account.
 
-    python bench/terraform.py           all of it, about 8 minutes
+    python bench/terraform.py           all of it, about 10 minutes
     python bench/terraform.py --no-up   without `up`, whose minutes are Terraform's own pauses
 """
 
@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from provision.adapters.workspace import read_json
 from provision.emulator import client as emulator
 from provision.targets.aws_record import AwsPaths
 
-ROUNDS = {"plan": 3, "again": 3, "up": 1, "status": 15, "offline": 25}
+ROUNDS = {"plan": 3, "again": 3, "up": 3, "status": 15, "offline": 25}
 WALL_LIMIT = 1.1
 STATUS_LIMIT = 1.3
 OFFLINE_LIMIT = 6.0
@@ -117,8 +118,7 @@ def in_turn(pairs: Sequence[Any], rounds: int) -> list[Times]:
 
 def plans(base: Path) -> list[Times]:
     """Plans of a stack that does not exist yet."""
-    mine = ours(base / "plan-ours")
-    theirs = bare(base / "plan-bare", mine)
+    mine, theirs = pair(base / "plan")
     try:
         command = ("plan", "--emulated", "-q")
         return in_turn([lambda: mine.run(*command, code=PENDING), theirs.plan], ROUNDS["plan"])
@@ -127,17 +127,37 @@ def plans(base: Path) -> list[Times]:
 
 
 def ups(base: Path) -> dict[str, list[Times]]:
-    """Each side from nothing to everything, then a plan that finds nothing to do, then `status`."""
-    mine = ours(base / "up-ours")
-    theirs = bare(base / "up-bare", mine)
+    """Each side from nothing to everything, then a plan that finds nothing to do, then `status`.
+
+    All at the same time, each in an account of its own: most of it is waiting, and what else this
+    machine does then weighs on both sides alike.
+    """
+    pairs = [pair(base / f"up-{number}") for number in range(ROUNDS["up"])]
     try:
-        up = Times(*zip(mine.run("up", "--emulated", "--yes", "-q"), strict=True))
-        steps = (theirs.plan(), theirs.apply())
-        road = Times([sum(w for w, _ in steps)], [sum(c for _, c in steps)])
+        with ThreadPoolExecutor(2 * len(pairs)) as at_once:
+            ran = [(at_once.submit(up, mine), at_once.submit(road, bare)) for mine, bare in pairs]
+            times = [[side.result() for side in sides] for sides in zip(*ran, strict=True)]
+        mine, theirs = pairs[0]
         again = in_turn([lambda: mine.run("plan", "-q"), theirs.plan], ROUNDS["again"])
-        return {"up": [up, road], "again": again, "status": looks(mine), "offline": offline(mine)}
+        found = {"up": [Times(*zip(*side, strict=True)) for side in times], "again": again}
+        return found | {"status": looks(mine), "offline": offline(mine)}
     finally:
-        end(mine, theirs)
+        for one in pairs:
+            end(*one)
+
+
+def pair(base: Path) -> tuple[Ours, Bare]:
+    mine = ours(base / "ours")
+    return mine, bare(base / "bare", mine)
+
+
+def up(mine: Ours) -> tuple[float, float]:
+    return mine.run("up", "--emulated", "--yes", "-q")
+
+
+def road(theirs: Bare) -> tuple[float, float]:
+    steps = (theirs.plan(), theirs.apply())
+    return sum(w for w, _ in steps), sum(c for _, c in steps)
 
 
 def looks(mine: Ours) -> list[Times]:
@@ -222,8 +242,8 @@ def main() -> None:
     version = find_program(os.environ).version
     text = (
         "# The road to an account\n\n"
-        f"{machine_line()}. Terraform {version}. Medians of whole processes, in turn (`up`: one "
-        "run each, one after the other; most of its minutes are pauses of Terraform's provider, "
+        f"{machine_line()}. Terraform {version}. Medians of whole processes, in turn (`up`: three "
+        "of each side at the same time; most of its minutes are pauses of Terraform's provider, "
         "the same on both sides).\n\n"
         + table(head, [shown(row, results[row.key]) for row in ROWS if row.key in results])
         + "\n"
