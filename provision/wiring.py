@@ -275,7 +275,7 @@ def ask_beside(questions: Sequence[Question]) -> Asked:
     """Begin to ask what an `up` must know, while it does something else."""
     from provision.app.questions import ask
 
-    return ask(questions, time.monotonic, PATIENCE_SECONDS)
+    return ask(questions, time.monotonic, 2 * PATIENCE_SECONDS)
 
 
 def _no_trouble() -> str:

@@ -6,8 +6,10 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from provision import wiring
 from provision._version import __version__
@@ -28,6 +30,7 @@ from provision.model.sarif import sarif
 from provision.targets import account_audit, local_audit
 from provision.targets.aws_account import Opening
 from provision.targets.aws_record import AwsPaths, AwsRecord
+from provision.targets.secret_questions import question
 from provision.wiring_doctor import access_to
 
 SECONDS: Final = 90.0
@@ -83,11 +86,16 @@ def _here(stack: wiring.OpenedStack) -> Sequence[Question]:
     spec, folder = stack.spec, stack.settings.spec_file.parent
     made = list(local_audit.questions(stack.layout, folder))
     if endpoint.has_server:
-        access = spec.access
+        listen, accounts = str(spec.access.listen), spec.access.auth == "basic"
+        address = urlsplit(endpoint.uri)
+        tls = address.scheme == "https"
         made += [
             _holes(endpoint.mlflow_version),
-            about_listening(str(access.listen), accounts=access.auth == "basic"),
+            about_listening(listen, accounts=accounts, tls=tls),
         ]
+        if tls:
+            host, port = address.hostname or "", address.port or 443
+            made.append(question("tls-floor", partial(account_audit.tls_verdict, host, port)))
     return made
 
 

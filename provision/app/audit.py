@@ -45,10 +45,10 @@ def about_holes(table: Holes, version: str, today: date) -> Question:
     return Question(_CVE, lambda: table.judged(version, today), unknown=UNKNOWN)
 
 
-def about_listening(listen: str, *, accounts: bool) -> Question:
-    """Who reaches a server without TLS on this machine."""
+def about_listening(listen: str, *, accounts: bool, tls: bool = False) -> Question:
+    """Who reaches a server on this machine."""
 
     def asked() -> Verdict:
-        return of_listening(listen, accounts=accounts)
+        return of_listening(listen, accounts=accounts, tls=tls)
 
     return Question(_EXPOSURE, asked, unknown=UNKNOWN)

@@ -51,11 +51,13 @@ def of_machine(rules: Sequence[Rule], ingress: Collection[str], *, accounts: boo
     return Verdict(f"port {HTTPS} from {sources}" if sources else "no port is open")
 
 
-def of_listening(listen: str, *, accounts: bool) -> Verdict:
-    """What it means that a server without TLS listens on this address."""
+def of_listening(listen: str, *, accounts: bool, tls: bool = False) -> Verdict:
+    """What it means that a server listens on this address."""
     if ipaddress.ip_address(listen).is_loopback:
         return Verdict(f"{listen}: this machine alone")
     facts = {"reach": f"it listens on {listen}"}
+    if accounts and tls:
+        return Verdict(f"{listen}, with accounts and TLS")
     problem = "exposure.passwords-in-clear" if accounts else "exposure.no-accounts"
     return Verdict(f"{listen}, {'with' if accounts else 'without'} accounts", problem, facts)
 

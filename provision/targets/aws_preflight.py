@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
 
 from provision.errors import MissingError, ProvisionError
 from provision.model.guards import require_allowed
@@ -15,6 +15,8 @@ from provision.model.wanted import Wanted
 from provision.targets.account_questions import AccountQuestions
 from provision.targets.aws_work import AwsWork, Planned
 from provision.targets.base import Progress
+
+_UNKNOWN: Final = "aws.not-answered"
 
 
 class Answers(Protocol):
@@ -45,9 +47,8 @@ class Preflight:
             return
         with progress.step("asking AWS whether all that is needed can be had"):
             findings = self._answers.findings()
-        for finding in findings:
-            if finding.outcome is Outcome.WARNING:
-                progress.note(f"{finding.title}: {finding.observed}. {finding.cause}")
+        for note in _notes(findings):
+            progress.note(note)
         failed = [finding for finding in findings if finding.outcome is Outcome.FAILED]
         if failed:
             raise MissingError(
@@ -55,6 +56,17 @@ class Preflight:
                 + "\n".join(f"{one.cause} ({one.id})" for one in failed),
                 next_step="\n".join(one.next_step for one in failed),
             )
+
+
+def _notes(findings: Sequence[Finding]) -> Iterator[str]:
+    """What is worth knowing, a line each; what is not known in one."""
+    warnings = [one for one in findings if one.outcome is Outcome.WARNING]
+    unknown = [one.title for one in warnings if one.id == _UNKNOWN]
+    if unknown:
+        yield f"not known, as AWS did not answer in time: {', '.join(dict.fromkeys(unknown))}"
+    for one in warnings:
+        if one.id != _UNKNOWN:
+            yield f"{one.title}: {one.observed}. {one.cause}"
 
 
 def planned_to_last(  # noqa: PLR0913 - the last two are passed by name

@@ -8,6 +8,7 @@ from pathlib import Path
 from provision.adapters.searching import Search, files_below, secrets_in
 from provision.model.layout import Layout
 from provision.model.questions import Question
+from provision.targets.compose_folder import folder
 from provision.targets.secret_questions import SecretsHere, all_below
 
 
@@ -15,8 +16,13 @@ def private_files(layout: Layout) -> list[Path]:
     """What nobody else on this machine may read."""
     return [
         *all_below(layout.secrets, layout.people),
-        *(path for path in (layout.record, layout.settings_file) if path.exists()),
+        *(path for path in (layout.record, layout.settings_file, _env(layout)) if path.exists()),
     ]
+
+
+def _env(layout: Layout) -> Path:
+    """The one file of a stack in containers that holds its secrets."""
+    return folder(layout) / ".env"
 
 
 def secrets_of(layout: Layout) -> Search:
@@ -29,8 +35,9 @@ def questions(layout: Layout, spec_folder: Path) -> Sequence[Question]:
     here = SecretsHere(secrets_of(layout), spec_folder, private_files(layout))
     logs = [*files_below(layout.logs), *files_below(layout.models)]
     records = [*files_below(layout.run), *([layout.record] if layout.record.exists() else [])]
+    records += [path for path in files_below(folder(layout)) if path != _env(layout)]
     return [
         here.files("in-log", "logs", logs),
         here.files("in-record", "records", records),
-        *here.everywhere(),
+        *here.everywhere(environment=not _env(layout).exists()),
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from provision.adapters import postgres, processes, workspace
+from provision.adapters.containers import open_project
 from provision.adapters.terraform.program import find_program
 from provision.adapters.terraform.reach import provider_place
 from provision.errors import MissingError, ProvisionError
@@ -36,7 +37,9 @@ class Machine:
     def local(self) -> Sequence[Question]:
         """Those of a stack that runs here."""
         names = ["mlflow", "disk", "folder"]
-        if self.spec.scenario == "server":
+        if self.spec.target == "compose":
+            names = ["containers", "disk", "folder", "port"]
+        elif self.spec.scenario == "server":
             names += ["port", "memory"]
             names += ["postgres"] if self.spec.database.engine == "postgres" else []
         return [self._question(name) for name in names]
@@ -59,12 +62,22 @@ class Machine:
             return Verdict(error.message, "postgres.missing", {"step": error.next_step})
         return Verdict(str(found.program("postgres")))
 
+    def _containers(self) -> Verdict:
+        try:
+            open_project(self.layout.root, self.environment)
+        except MissingError as error:
+            step = error.next_step.partition(";")[0]
+            return Verdict(error.message, "containers.missing", {"step": step})
+        return Verdict("it answers")
+
     def _port(self) -> Verdict:
         stored = StackRecord.from_json(workspace.read_json(self.layout.record))
         port = local_settings.port_for(self.spec, None, stored)
         host = str(self.spec.access.listen)
         if processes.supervisor_of(self.layout.root) is not None:
             return Verdict(f"{port}: the stack's own server runs")
+        if stored is not None and stored.target == "compose":
+            return Verdict(f"{port}: the stack's own")
         holder = processes.holder_of(host, port)
         if holder is not None:
             who = f"{holder.name} (process {holder.pid})" if holder.pid else holder.name

@@ -47,11 +47,11 @@ class SecretsHere:
     spec_folder: Path
     private: Sequence[Path]
 
-    def everywhere(self) -> Sequence[Question]:
-        """What counts on every rung."""
+    def everywhere(self, *, environment: bool = True) -> Sequence[Question]:
+        """What counts on every rung; containers get their secrets by their `environment`."""
         return [
             question("secret", self._arguments),
-            question("secret", self._environment),
+            *([question("secret", self._environment)] if environment else []),
             question("secret", self._git),
             question("files", self._modes),
         ]

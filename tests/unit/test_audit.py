@@ -114,6 +114,8 @@ def test_security_groups_let_in_what_the_spec_says(
 )
 def test_where_a_server_listens_says_who_gets_in(listen: str, accounts: bool, problem: str) -> None:
     assert about_listening(listen, accounts=accounts).ask().problem == problem
+    with_tls = about_listening(listen, accounts=accounts, tls=True).ask().problem
+    assert with_tls == problem.replace("exposure.passwords-in-clear", "")
 
 
 @pytest.mark.parametrize(

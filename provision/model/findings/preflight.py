@@ -10,6 +10,7 @@ from provision.model.report import Outcome, Severity
 MACHINE_LAYERS: Final = (
     Layer("mlflow", "MLflow is installed here"),
     Layer("postgres", "PostgreSQL is installed here"),
+    Layer("containers", "A container engine answers"),
     Layer("port", "The server's port is free"),
     Layer("memory", "The server fits into the memory"),
     Layer("disk", "The disk has room"),
@@ -41,6 +42,11 @@ PROBLEMS: Final = (
     Problem(
         "postgres.missing",
         "The spec asks for PostgreSQL, and none that is new enough is installed here.",
+        "{step}.",
+    ),
+    Problem(
+        "containers.missing",
+        "The spec asks for containers, and no engine for them can be used here.",
         "{step}.",
     ),
     Problem(
