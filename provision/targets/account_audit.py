@@ -44,7 +44,7 @@ _AskMachine = Callable[[Sequence[str]], RemoteCommand]
 def private_files(paths: AwsPaths) -> list[Path]:
     """What nobody else on this machine may read."""
     states = sorted(paths.terraform.rglob("*.tfstate*"))
-    own = [paths.password, paths.record, *paths.terraform.glob("*.tfplan"), *states]
+    own = [paths.password, paths.record, *paths.terraform.rglob("*.tfplan"), *states]
     return [path for path in own if path.exists()]
 
 
@@ -109,7 +109,7 @@ class AccountAudit:
         here = SecretsHere(self.search, self.spec_folder, private_files(self.paths))
         folder = self.paths.terraform
         states = sorted(folder.rglob("*.tfstate*"))
-        plans = [*folder.glob("*.tfplan"), *folder.glob("*.tfvars.json")]
+        plans = [*folder.rglob("*.tfplan"), *folder.rglob("*.tfvars.json")]
         records = [path for path in (self.paths.record, self.paths.ledger) if path.exists()]
         return [
             here.files("in-state", "states and copies", [p for p in states if p.is_file()]),

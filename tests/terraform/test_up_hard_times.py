@@ -66,6 +66,17 @@ def stormy(aws: EmulatedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     control.set_faults(aws.endpoint, [])
 
 
+def test_what_would_fail_is_said_before_anything_is_made(stormy: Stormy) -> None:
+    """An account that lends the role of a learner lab makes no others, and works elsewhere."""
+    iam = stormy.aws.client("iam")
+    iam.create_role(RoleName="LabRole", AssumeRolePolicyDocument="{}")
+    up = stormy.laptop.say("up", "--yes")
+    iam.delete_role(RoleName="LabRole")
+    assert (up.code, up.document["error"]["kind"]) == (5, "MissingError"), up.err
+    assert "nothing was made" in up.message and "account.learner-lab-region" in up.message
+    assert inventory(stormy.aws) == stormy.before
+
+
 def _cut_off(stormy: Stormy, act: Callable[[Command], None]) -> Said:
     """Act while `up` makes the network, of which AWS has made more than the state knows."""
     known = stormy.networks

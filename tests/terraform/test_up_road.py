@@ -210,7 +210,7 @@ def test_the_audit_finds_nothing_wrong_with_it(road: Road) -> None:
 
 def test_the_audit_names_what_somebody_else_opened(road: Road) -> None:
     group = ours(road.aws, STACK, "describe_instances", "Reservations")
-    ec2, s3, iam = (road.aws.client(name) for name in ("ec2", "s3", "iam"))
+    ec2, s3, iam, rds = (road.aws.client(name) for name in ("ec2", "s3", "iam", "rds"))
     machine = group[0]["Instances"][0]
     wide = {"GroupId": machine["SecurityGroups"][0]["GroupId"], "IpPermissions": [
         {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
@@ -227,6 +227,9 @@ def test_the_audit_names_what_somebody_else_opened(road: Road) -> None:
     told = ec2.describe_instance_attribute(
         InstanceId=machine["InstanceId"], Attribute="userData")["UserData"]["Value"]  # fmt: skip
     tell = partial(ec2.modify_instance_attribute, InstanceId=machine["InstanceId"])
+    options = partial(ec2.modify_instance_metadata_options, InstanceId=machine["InstanceId"])
+    encryption = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
+    database = {"DBInstanceIdentifier": f"provision-{STACK}"}
     state = road.ana.aws_folder(STACK) / "terraform" / "old.tfstate"
     cases = [
         (partial(ec2.authorize_security_group_ingress, **wide),
@@ -244,6 +247,14 @@ def test_the_audit_names_what_somebody_else_opened(road: Road) -> None:
          "role.other-policy"),
         (partial(tell, UserData={"Value": base64.b64encode(audited.PLANTED.encode())}),
          partial(tell, UserData={"Value": told}), "secret.in-user-data"),
+        (partial(rds.modify_db_instance, **database, PubliclyAccessible=True),
+         partial(rds.modify_db_instance, **database, PubliclyAccessible=False),
+         "exposure.database"),
+        (partial(options, HttpTokens="optional"), partial(options, HttpTokens="required"),
+         "exposure.metadata"),
+        (partial(s3.delete_bucket_encryption, Bucket=bucket),
+         partial(s3.put_bucket_encryption, Bucket=bucket,
+                 ServerSideEncryptionConfiguration=encryption), "encryption.missing"),
         (partial(state.write_text, json.dumps({"a": audited.PLANTED}), encoding="utf-8"),
          state.unlink, "secret.in-state"),
     ]  # fmt: skip
