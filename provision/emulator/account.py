@@ -14,20 +14,27 @@ from moto.ssm.models import ssm_backends
 
 from provision.emulator.client import ACCOUNT, keys_of
 from provision.emulator.patches import DEBIAN, debian_parameter
+from provision.emulator.schedules import Scheduler
 from provision.emulator.server import serving
 
 
 class EmulatedAws:
     """One account, looked at in one region; empty at the start, gone at the end of its block."""
 
-    def __init__(self, endpoint: str, region: str) -> None:
+    def __init__(self, endpoint: str, door: str, region: str) -> None:
         self.endpoint = endpoint
+        self.door = door
         self.region = region
 
     @property
     def environment(self) -> dict[str, str]:
         """What points an SDK, or Terraform's provider, at this account."""
         return keys_of(self.endpoint)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What runs the account's schedules."""
+        return Scheduler(self.endpoint, self.door, self.region)
 
     def client(self, service: str, role: str | None = None) -> Any:
         """A client with the account's own rights, or with those of one of its roles."""
@@ -55,7 +62,7 @@ def emulated_aws(region: str, *, faults: bool = False) -> Iterator[EmulatedAws]:
     """
     with serving(faults=faults) as server:
         BackendDict.reset()
-        yield EmulatedAws(server.endpoint, region)
+        yield EmulatedAws(server.endpoint, server.door, region)
 
 
 @contextmanager

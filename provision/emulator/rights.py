@@ -23,6 +23,7 @@ from botocore.awsrequest import AWSRequest
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import AccessDeniedError, SignatureDoesNotMatchError
+from moto.ec2.responses import EC2Response
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.rds.responses import RDSResponse
 from moto.s3.exceptions import (
@@ -32,6 +33,8 @@ from moto.s3.exceptions import (
 )
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.secretsmanager.responses import SecretsManagerResponse
+from moto.sns.responses import SNSResponse
+from moto.ssm.responses import SimpleSystemManagerResponse
 from werkzeug.exceptions import BadRequest
 
 _CLOCK = timedelta(minutes=15)
@@ -63,6 +66,9 @@ def close_gaps_of_rights() -> None:
     ActionAuthenticatorMixin._authenticate_and_authorize_action = checked
     SecretsManagerResponse._determine_resource = _secret_arn
     RDSResponse._determine_resource = _database_arn
+    EC2Response._determine_resource = _machine_arn
+    SNSResponse._determine_resource = lambda self: self._get_param("TopicArn") or "*"
+    SimpleSystemManagerResponse._determine_resource = _machine_arn
     _statements_are_evaluated()
 
 
@@ -204,6 +210,14 @@ def _secret_arn(self: Any) -> str:
 def _database_arn(self: Any) -> str:
     name = self._get_param("DBInstanceIdentifier") or "*"
     return f"arn:aws:rds:{self.region}:{self.current_account}:db:{name}"
+
+
+def _machine_arn(self: Any) -> str:
+    """Of calls about one machine; what asks for more than one or for none is about everything."""
+    machines = self._get_param("InstanceIds") or []
+    if len(machines) != 1:
+        return "*"
+    return f"arn:aws:ec2:{self.region}:{self.current_account}:instance/{machines[0]}"
 
 
 def _statements_are_evaluated() -> None:

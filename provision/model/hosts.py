@@ -115,3 +115,17 @@ def _is_ip(text: str, version: int) -> bool:
         return ipaddress.ip_address(text).version == version and "%" not in text
     except ValueError:
         return False
+
+
+def check_webhook(value: object) -> object:
+    """An https address that notices are posted to, or nothing."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else ""
+    match = re.fullmatch(r"https://([^/?#@\s]+)(/[!-~]*)?", text)
+    if match is None or not _is_host_port(match[1].lower()):
+        hint = "a name or password in it would lie open in the state" if "@" in text else ""
+        hint = "SNS would send it in the clear" if text.startswith("http://") else hint
+        what = "an address such as `https://alerts.example.com/sns`"
+        raise complain(f"must be {what}, not {shown(value)}", hint)
+    return text

@@ -48,6 +48,8 @@ ORDER: Final = (
     "aws_eip_association",
     "aws_flow_log",
     "aws_cloudwatch_metric_alarm",
+    "aws_scheduler_schedule_group",
+    "aws_scheduler_schedule",
 )
 # These go with what they belong to, and are never removed by themselves.
 PARTS: Final = frozenset(
@@ -56,6 +58,7 @@ PARTS: Final = frozenset(
         "aws_route",
         "aws_route_table_association",
         "aws_eip_association",
+        "aws_scheduler_schedule",
     }
 )
 # Removing one of these loses somebody's work.
@@ -80,6 +83,8 @@ _NAMED_BY: Final = {
     "aws_secretsmanager_secret": "name",
     "aws_sns_topic": "name",
     "aws_budgets_budget": "name",
+    "aws_scheduler_schedule_group": "name",
+    "aws_scheduler_schedule": "name",
 }
 # Resources without a name and a tag, by their address in stacks/tracking.
 _PLACES: Final = {

@@ -58,6 +58,17 @@ class AlarmsOutput:
 
 
 @dataclass(frozen=True)
+class SchedulesOutput:
+    """What AWS does by itself, by name, and the group that it is in; empty without any.
+
+    Each is as `model.schedules.Schedule` writes it, which takes more to read than outputs do.
+    """
+
+    planned: Mapping[str, Mapping[str, Any]]
+    group: str
+
+
+@dataclass(frozen=True)
 class Outputs:
     """Every output, or None for one that is not there. After a destroy there is none again.
 
@@ -71,6 +82,7 @@ class Outputs:
     artifacts: ArtifactsOutput | None = None
     database: DatabaseOutput | None = None
     alarms: AlarmsOutput | None = None
+    schedules: SchedulesOutput | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Outputs:
@@ -90,6 +102,7 @@ class Outputs:
             artifacts=_artifacts(values),
             database=_database(values),
             alarms=_alarms(values),
+            schedules=_schedules(values),
         )
 
     @property
@@ -169,3 +182,16 @@ def _alarms(values: Mapping[Any, Any]) -> AlarmsOutput | None:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise _strange("`alarms` has no list of names")
     return AlarmsOutput(found[0], tuple(names))
+
+
+def _schedules(values: Mapping[Any, Any]) -> SchedulesOutput | None:
+    """None also in what an older version recorded."""
+    value = values.get("schedules")
+    if value is None:
+        return None
+    planned = value.get("planned") if isinstance(value, Mapping) else None
+    if not isinstance(planned, Mapping) or not all(
+        isinstance(x, Mapping) for x in planned.values()
+    ):
+        raise _strange("`schedules` has no map of schedules")
+    return SchedulesOutput(planned, str(value.get("group") or ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from provision.model import aws_rules
+from provision.model import aws_rules, lifetime_rules
 from provision.model.complaints import Complaint, Path
 from provision.model.rule import Rule
 
@@ -22,8 +22,6 @@ _DOMAIN: Final = ("access", "domain")
 _IN_AN_ACCOUNT: Final = ("aws", "rehearsal")
 _AUTH: Final = ("access", "auth")
 _OTHERS: Final = ("access", "others")
-_BUDGET: Final = ("lifetime", "budget")
-_EMAIL: Final = ("lifetime", "alarm_email")
 
 
 def _no_server(path: Path, what: str, broken: Callable[[Spec], bool]) -> Rule:
@@ -61,13 +59,6 @@ def _others_need_accounts(spec: Spec) -> Complaint | None:
         return None
     message = "without accounts nobody can be told from anybody else"
     return Complaint(_OTHERS, message, "write `auth: basic` under `access`, or remove the line")
-
-
-def _budget_tells_somebody(spec: Spec) -> Complaint | None:
-    if spec.lifetime.budget is None or spec.lifetime.alarm_email is not None:
-        return None
-    message = "a budget tells somebody, and nobody is named"
-    return Complaint(_BUDGET, message, "write `alarm_email` under `lifetime`, too")
 
 
 def _engine_suits_target(spec: Spec) -> Complaint | None:
@@ -118,7 +109,6 @@ RULES: Final = (
         (_SCENARIO, _LISTEN, _AUTH),
         _listening_needs_auth,
     ),
-    Rule("`budget` needs an `alarm_email`.", (_BUDGET, _EMAIL), _budget_tells_somebody),
     Rule("`others: none` needs accounts: `auth: basic`.", (_AUTH, _OTHERS), _others_need_accounts),
     Rule(
         "`engine: sqlite` goes with `target: local` only.",
@@ -141,4 +131,5 @@ RULES: Final = (
         _domain_has_an_address,
     ),
     *aws_rules.RULES,
+    *lifetime_rules.RULES,
 )

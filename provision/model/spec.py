@@ -23,7 +23,6 @@ from pydantic_core import InitErrorDetails
 
 from provision.model import rules
 from provision.model.aws import Aws
-from provision.model.aws_fields import EMAIL_PATTERN, between, check_email
 from provision.model.complaints import Complaint, complain
 from provision.model.fields import (
     MAX_TAGS,
@@ -33,7 +32,6 @@ from provision.model.fields import (
     auto_or_bool,
     auto_or_size,
     check_address,
-    check_date,
     check_folder,
     check_name,
     check_tag_key,
@@ -44,6 +42,7 @@ from provision.model.fields import (
     whole_number,
 )
 from provision.model.hosts import check_domain, check_host, check_origin
+from provision.model.lifetime import Lifetime
 from provision.model.naming import NAME_MAX, NAME_MIN, NAME_PATTERN, default_name
 from provision.model.section import Section
 from provision.model.units import SIZE_PATTERN, parse_size
@@ -187,34 +186,6 @@ class Access(Section):
     def is_loopback(self) -> bool:
         """True when only this machine can connect."""
         return ipaddress.ip_address(self.listen).is_loopback
-
-
-class Lifetime(Section):
-    """When the stack is to end."""
-
-    until: Annotated[date | None, BeforeValidator(check_date)] = Field(
-        default=None,
-        description="Last day of the stack (ISO date); never when left out.",
-        examples=["2027-01-31"],
-    )
-    alarm_email: Annotated[
-        Annotated[str, Field(pattern=EMAIL_PATTERN)] | None, BeforeValidator(check_email)
-    ] = Field(
-        default=None,
-        description="Who is told on AWS when something is wrong with server or database; AWS asks "
-        "that address to confirm first. Default: nobody.",
-        examples=["ml-team@example.com"],
-    )
-    budget: Annotated[
-        Annotated[int, Field(ge=1, le=1_000_000)] | None,
-        BeforeValidator(between(1, 1_000_000, " (US dollars a month)")),
-    ] = Field(
-        default=None,
-        description="US dollars that a month on AWS may cost: `alarm_email` is told at 50, 80 and "
-        "100 %. The payer has to activate `provision:stack` as a cost allocation tag. Default: no "
-        "budget.",
-        examples=[50],
-    )
 
 
 class Spec(Section):

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from provision.model.aws import Aws, Network
+from provision.model.schedules import Schedule
 from provision.model.spec import Spec
 
 
-def variables(spec: Spec, *, account: str, run: str, user_data: str, region: str) -> dict[str, Any]:
+def variables(  # noqa: PLR0913 - all but one are passed by name
+    spec: Spec,
+    *,
+    account: str,
+    run: str,
+    user_data: str,
+    region: str,
+    schedules: Mapping[str, Schedule] | None = None,
+) -> dict[str, Any]:
     """The content of a `.tfvars.json` file: plain JSON values by the names that the root declares.
 
     `account` (12 digits) and `region` are those that the credentials lead to: the root does nothing
-    in any other. `run` is the id that every resource of the stack carries in a tag. What the spec
-    leaves out is left out here, so that the root's own defaults and profiles hold. None of it is
+    in any other. `run` is the id that every resource of the stack carries in a tag. `schedules` are
+    what AWS is to do by itself; they take a role. What the spec leaves out is left out here, so
+    that the root's own defaults and profiles hold. None of it is
     secret.
     """
     return {
@@ -26,7 +37,7 @@ def variables(spec: Spec, *, account: str, run: str, user_data: str, region: str
         "network": _network(spec.aws.network),
         "access": _access(spec.aws),
         "user_data": user_data,
-        "lifetime": _lifetime(spec),
+        "lifetime": _lifetime(spec, schedules or {}),
         "tags": dict(spec.tags),
     }
 
@@ -58,12 +69,15 @@ def _access(aws: Aws) -> dict[str, object]:
     )
 
 
-def _lifetime(spec: Spec) -> dict[str, object]:
+def _lifetime(spec: Spec, schedules: Mapping[str, Schedule]) -> dict[str, object]:
     until = spec.lifetime.until
+    planned = {name: schedule.to_json() for name, schedule in sorted(schedules.items())}
     return _given(
         ends_on=until.isoformat() if until else None,
         alarm_email=spec.lifetime.alarm_email,
+        webhook=spec.lifetime.webhook,
         budget=spec.lifetime.budget,
+        schedules=planned if planned and spec.aws.instance_profile is None else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ class Opener:
         ledger = LedgerFile(self._paths.ledger, self._now)
         run = ledger.read().run or self._shared_run(opening) or ledger.run()
         return AwsWork(
-            self._spec, opening.access, opening.me, opening.cloud, terraform, ledger, run
-        )
+            self._spec, opening.access, opening.me, opening.cloud, terraform, ledger, run,
+            datetime.fromisoformat(self._now()),
+        )  # fmt: skip
 
     def terraform(self, opening: Opening, progress: Progress, *, moves: bool = False) -> Terraform:
         """Terraform in the stack's folder, turned to its state. The caller holds the lock."""

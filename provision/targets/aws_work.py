@@ -23,8 +23,10 @@ from provision.model.account import Identity
 from provision.model.guards import PROTECTED
 from provision.model.leftovers import Found, Listing, Names, Sorted, sort_out
 from provision.model.live_view import LiveView, finished, render_lines
+from provision.model.outputs import Outputs
 from provision.model.plan import Plan
 from provision.model.resources import title
+from provision.model.schedules import Schedule, schedules, settled
 from provision.model.spec import Spec
 from provision.model.terraform_events import Event, ResourceEvent
 from provision.model.unfinished import KEPT, unfinished
@@ -73,6 +75,7 @@ class AwsWork:
     terraform: Terraform
     ledger: LedgerFile
     run: str
+    began: datetime
 
     @property
     def names(self) -> Names:
@@ -151,7 +154,7 @@ class AwsWork:
     def _make(self, progress: Progress, title: str, *, destroy: bool = False) -> _Made:
         values = variables(
             self.spec, account=self.me.account, run=self.run, user_data=self._user_data(),
-            region=self.me.region,
+            region=self.me.region, schedules=self._schedules(),
         )  # fmt: skip
         file = self.terraform.root / "provision.tfplan"
         planned: list[ResourceEvent] = []
@@ -166,6 +169,16 @@ class AwsWork:
                 destroy=destroy, on_event=hear, watch=self._watch(),
             )  # fmt: skip
         return _Made(file, changes, tuple(planned))
+
+    def _schedules(self) -> dict[str, Schedule]:
+        """What AWS is to do by itself from now on."""
+        standing = Outputs.from_json(self.outputs()).schedules
+        planned = {} if standing is None else standing.planned
+        return settled(
+            schedules(self.spec.name, self.spec.lifetime),
+            {name: Schedule.from_json(item) for name, item in planned.items()},
+            self.began,
+        )
 
     def _user_data(self) -> str:
         """What the machine runs at its first boot: it needs no more than where its stack lies."""

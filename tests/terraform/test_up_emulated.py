@@ -39,11 +39,11 @@ def test_it_is_the_stacks_own_and_goes_with_it(dry: Laptop) -> None:
     account = client.find(dry.aws_folder("dry") / "emulator")
     assert account is not None
 
-    there = inventory(EmulatedAws(account.endpoint, REGION))
+    there = inventory(EmulatedAws(account.endpoint, account.door, REGION))
     up = dry.say("up", "--emulated")
     assert up.code == 4
     assert "nobody is here to confirm" in up.message and "--yes" in up.next_step
-    assert inventory(EmulatedAws(account.endpoint, REGION)) == there
+    assert inventory(EmulatedAws(account.endpoint, account.door, REGION)) == there
 
     assert dry.say("down", "--delete-data", "--yes").code == 0
     assert client.find(dry.aws_folder("dry") / "emulator") is None

@@ -43,10 +43,11 @@ _LISTERS: Final[tuple[tuple[str, Lister], ...]] = (
     ("cloudwatch:DescribeAlarms", listing_named.alarms),
     ("secretsmanager:ListSecrets", listing_named.secrets),
     ("budgets:ViewBudget", listing_named.budgets),
+    ("scheduler:ListScheduleGroups", listing_named.schedules),
 )
 # Who may not ask this cannot have made one from here, and it costs nothing: labs forbid the whole
 # service, and must still be able to prove that nothing is left.
-_SPARED: Final = {"budgets:ViewBudget"}
+_SPARED: Final = {"budgets:ViewBudget", "scheduler:ListScheduleGroups"}
 # Kinds that the listers above see (or, for RDS' secrets, automated backups and network interfaces,
 # kinds that go with one of them): service and the first word of the resource in an ARN.
 _SEEN: Final = {
@@ -60,6 +61,7 @@ _SEEN: Final = {
     "logs": {"log-group"},
     "cloudwatch": {"alarm"},
     "budgets": {"budget"},
+    "scheduler": {"schedule-group", "schedule"},
     "secretsmanager": {"secret"},
     "s3": {""},
     "sns": {""},

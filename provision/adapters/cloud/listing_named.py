@@ -171,6 +171,27 @@ def alarms(cloud: Cloud, names: Names) -> Iterator[Found]:
             yield Found("aws_cloudwatch_metric_alarm", name, arn, name, tags.get(RUN_TAG))
 
 
+def schedules(cloud: Cloud, names: Names) -> Iterator[Found]:
+    """The group of schedules, and the schedules in it, which have no tags of their own."""
+    groups = cloud.paged(
+        "scheduler", "list_schedule_groups", "ScheduleGroups", NamePrefix=names.prefix
+    )
+    for item in groups:
+        name, arn = item["Name"], item["Arn"]
+        answer = cloud.client("scheduler").list_tags_for_resource(ResourceArn=arn)
+        tags = _pairs(answer.get("Tags", []))
+        if name == names.prefix and tags.get(STACK_TAG) == names.stack:
+            run, created = tags.get(RUN_TAG), item.get("CreationDate")
+            yield Found("aws_scheduler_schedule_group", name, arn, name, run, created)
+            inside = cloud.paged("scheduler", "list_schedules", "Schedules", GroupName=name)
+            for entry in inside:
+                number = f"{name}/{entry['Name']}"
+                yield Found(
+                    "aws_scheduler_schedule", number, entry["Arn"], entry["Name"], run,
+                    parents=(name,),
+                )  # fmt: skip
+
+
 def secrets(cloud: Cloud, names: Names) -> Iterator[Found]:
     """Secrets, but not those that RDS makes and deletes with its instances."""
     wanted = [{"Key": "tag-key", "Values": [STACK_TAG]}]

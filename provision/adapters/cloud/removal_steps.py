@@ -195,6 +195,8 @@ DELETE: Final[dict[str, Callable[[Cloud, Found], Any]]] = {
     "aws_instance": _machine,
     "aws_flow_log": _many("delete_flow_logs", "FlowLogIds"),
     "aws_cloudwatch_metric_alarm": _alarm,
+    # With all schedules in it (EventBridge Scheduler, DeleteScheduleGroup).
+    "aws_scheduler_schedule_group": _plain("scheduler", "delete_schedule_group", "Name"),
 }
 EXISTS: Final[dict[str, Callable[[Cloud, Found], bool]]] = {
     "aws_instance": _machine_exists,

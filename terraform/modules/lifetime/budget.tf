@@ -22,6 +22,7 @@ resource "aws_budgets_budget" "month" {
       threshold                  = notification.value
       threshold_type             = "PERCENTAGE"
       subscriber_email_addresses = [var.alarm_email]
+      subscriber_sns_topic_arns  = var.webhook == null ? null : [aws_sns_topic.alarms.arn]
     }
   }
 
@@ -31,4 +32,28 @@ resource "aws_budgets_budget" "month" {
       error_message = "A budget tells somebody: set `alarm_email`, too."
     }
   }
+}
+
+# The topic's own policy lets this account's alarms in; a budget comes from outside.
+resource "aws_sns_topic_policy" "budget" {
+  count = var.budget == null || var.webhook == null ? 0 : 1
+
+  arn = aws_sns_topic.alarms.arn
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [for service, source in {
+      "budgets.amazonaws.com"    = "arn:${local.partition}:budgets::${data.aws_caller_identity.me.account_id}:budget/${var.name}-month"
+      "cloudwatch.amazonaws.com" = "arn:${local.partition}:cloudwatch:${local.here}:alarm:${var.name}-*"
+      } : {
+      Sid       = title(split(".", service)[0])
+      Effect    = "Allow"
+      Action    = "sns:Publish"
+      Principal = { Service = service }
+      Resource  = aws_sns_topic.alarms.arn
+      Condition = {
+        ArnLike      = { "aws:SourceArn" = source }
+        StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.me.account_id }
+      }
+    }]
+  })
 }

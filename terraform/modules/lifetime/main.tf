@@ -49,6 +49,16 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = var.alarm_email
 }
 
+# It waits for the address to confirm, which no apply can do for it.
+resource "aws_sns_topic_subscription" "webhook" {
+  count = var.webhook == null ? 0 : 1
+
+  topic_arn              = aws_sns_topic.alarms.arn
+  protocol               = "https"
+  endpoint               = var.webhook
+  endpoint_auto_confirms = false
+}
+
 resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms
 

@@ -17,3 +17,13 @@ output "alarm_names" {
   description = "The alarms' names, for `status`."
   value       = sort([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name])
 }
+
+output "schedules" {
+  description = "The schedules as they were given, for the next plan."
+  value       = var.schedules
+}
+
+output "schedule_group" {
+  description = "The group that all schedules are in; null without one."
+  value       = one(aws_scheduler_schedule_group.this[*].name)
+}

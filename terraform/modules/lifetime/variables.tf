@@ -57,3 +57,45 @@ variable "kms_key_arn" {
   type        = string
   default     = null
 }
+
+variable "webhook" {
+  description = "An https address that is told what `alarm_email` is told; it has to confirm a subscription of SNS. Null tells none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.webhook == null ? true : can(regex("^https://[^/?#@[:space:]]+(/[^[:space:]]*)?$", var.webhook))
+    error_message = "Give an https address without a name and password in it, such as https://alerts.example.com/sns, or leave it out."
+  }
+}
+
+variable "schedules" {
+  description = "What AWS does by itself, by a name of your own: what (`does`), when (`cron(...)` or `at(...)` on the clock of `zone`), from and to which moment (`starts`, `ends`), what it tells (`says`, its first line the subject), and whether it is made switched off (`asleep`)."
+  type = map(object({
+    does   = string
+    when   = string
+    zone   = optional(string, "UTC")
+    starts = optional(string)
+    ends   = optional(string)
+    says   = optional(string, "")
+    asleep = optional(bool, false)
+  }))
+  nullable = false
+  default  = {}
+
+  validation {
+    condition     = alltrue([for schedule in var.schedules : contains(["start-server", "start-database", "stop-server", "stop-database", "tell", "archive", "end-server", "end-database"], schedule.does)])
+    error_message = "A schedule starts, stops or ends server or database (start-server ... end-database), archives or tells."
+  }
+  validation {
+    condition     = alltrue([for schedule in var.schedules : (schedule.does == "tell") == (schedule.says != "")])
+    error_message = "Give `says` to schedules that tell, and to no others."
+  }
+}
+
+variable "archive_command" {
+  description = "What a schedule that archives runs on the machine, as root."
+  type        = string
+  nullable    = false
+  default     = "/usr/bin/python3 -I /opt/provision/bundle/provision.pyz --archive"
+}

@@ -89,4 +89,6 @@ module "lifetime" {
   instance_id         = module.tracking_server.instance_id
   database_identifier = module.backend_store.identifier
   kms_key_arn         = var.access.kms_key_arn
+  webhook             = var.lifetime.webhook
+  schedules           = var.lifetime.schedules
 }

@@ -47,3 +47,11 @@ output "alarms" {
     names     = module.lifetime.alarm_names
   }
 }
+
+output "schedules" {
+  description = "What AWS does by itself, as it was planned, and the group that it is in (null without any)."
+  value = {
+    planned = module.lifetime.schedules
+    group   = module.lifetime.schedule_group
+  }
+}

@@ -95,11 +95,21 @@ variable "user_data" {
 }
 
 variable "lifetime" {
-  description = "The day after which the stack may go (YYYY-MM-DD), the address that alarms are sent to, and the US dollars a month at which it is told of costs."
+  description = "The day after which the stack may go (YYYY-MM-DD), the addresses that notices are sent to, the US dollars a month at which they are told of costs, and what AWS does by itself."
   type = object({
     ends_on     = optional(string)
     alarm_email = optional(string)
+    webhook     = optional(string)
     budget      = optional(number)
+    schedules = optional(map(object({
+      does   = string
+      when   = string
+      zone   = optional(string, "UTC")
+      starts = optional(string)
+      ends   = optional(string)
+      says   = optional(string, "")
+      asleep = optional(bool, false)
+    })), {})
   })
   nullable = false
   default  = {}

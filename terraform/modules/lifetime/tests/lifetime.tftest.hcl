@@ -2,6 +2,18 @@ mock_provider "aws" {
   mock_resource "aws_sns_topic" {
     defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:provision-churn-alarms" }
   }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/provision-churn-scheduler" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-west-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
 }
 
 variables {
@@ -137,4 +149,106 @@ run "a_budget_that_tells_nobody_is_refused" {
     budget = { usd_per_month = 50, stack = "churn" }
   }
   expect_failures = [aws_budgets_budget.month]
+}
+
+run "without_schedules_there_is_no_role" {
+  command = plan
+
+  assert {
+    condition     = length(aws_iam_role.scheduler) == 0 && length(aws_scheduler_schedule_group.this) == 0 && output.schedule_group == null
+    error_message = "A role that nothing uses must not be there."
+  }
+}
+
+run "schedules_have_the_rights_of_what_they_do_and_no_others" {
+  command = apply
+
+  variables {
+    ends_on = "2027-07-31"
+    schedules = {
+      open-server    = { does = "start-server", when = "cron(0 8 ? * MON,TUE *)", zone = "Europe/Brussels" }
+      close-database = { does = "stop-database", when = "cron(0 20 * * ? *)", zone = "Europe/Brussels" }
+      hold-database  = { does = "stop-database", when = "cron(30 3 * * ? *)", asleep = true }
+      warn-1         = { does = "tell", when = "at(2027-07-30T09:00:00)", says = "churn: tomorrow\nchurn stops." }
+    }
+  }
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.scheduler[0].policy).Statement : join(",", statement.Action) => join(",", statement.Resource) } == {
+      "ec2:StartInstances" = "arn:aws:ec2:eu-west-1:123456789012:instance/i-1"
+      "rds:StopDBInstance" = "arn:aws:rds:eu-west-1:123456789012:db:provision-churn"
+      "sns:Publish"        = "arn:aws:sns:eu-west-1:123456789012:provision-churn-alarms"
+    }
+    error_message = "The role must have the rights of its schedules, on this machine, this database and this topic."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.scheduler[0].assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceArn"] == "arn:aws:scheduler:eu-west-1:123456789012:schedule-group/provision-churn"
+    error_message = "Nobody else's schedules may use the role."
+  }
+  assert {
+    condition = { for key, schedule in aws_scheduler_schedule.this : key => "${schedule.state} ${schedule.schedule_expression_timezone} ${schedule.target[0].arn} ${schedule.target[0].input}" } == {
+      open-server    = "ENABLED Europe/Brussels arn:aws:scheduler:::aws-sdk:ec2:startInstances {\"InstanceIds\":[\"i-1\"]}"
+      close-database = "ENABLED Europe/Brussels arn:aws:scheduler:::aws-sdk:rds:stopDBInstance {\"DbInstanceIdentifier\":\"provision-churn\"}"
+      hold-database  = "DISABLED UTC arn:aws:scheduler:::aws-sdk:rds:stopDBInstance {\"DbInstanceIdentifier\":\"provision-churn\"}"
+      warn-1         = "ENABLED UTC arn:aws:scheduler:::aws-sdk:sns:publish {\"Message\":\"churn: tomorrow\\nchurn stops.\",\"Subject\":\"churn: tomorrow\",\"TopicArn\":\"arn:aws:sns:eu-west-1:123456789012:provision-churn-alarms\"}"
+    }
+    error_message = "Each schedule must call its operation, in the scheduler's own spelling."
+  }
+}
+
+run "a_teardown_keeps_a_snapshot" {
+  command = apply
+
+  variables {
+    ends_on   = "2027-07-31"
+    schedules = { gone-database = { does = "end-database", when = "at(2027-08-08T09:00:00)" } }
+  }
+  assert {
+    condition     = jsondecode(aws_scheduler_schedule.this["gone-database"].target[0].input) == { DbInstanceIdentifier = "provision-churn", SkipFinalSnapshot = false, FinalDBSnapshotIdentifier = "provision-churn-ended-20270731" }
+    error_message = "The database must not go without a last snapshot."
+  }
+}
+
+run "a_key_of_ones_own_opens_disk_and_topic" {
+  command = apply
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    schedules   = { open-server = { does = "start-server", when = "cron(0 8 * * ? *)" } }
+  }
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.scheduler[0].policy).Statement : statement.Sid] == ["StartServer", "OpenDisk", "UseKey"]
+    error_message = "An encrypted machine cannot be started without a grant."
+  }
+}
+
+run "what_nobody_can_do_is_refused" {
+  command = plan
+
+  variables {
+    schedules = { tea = { does = "make-tea", when = "cron(0 16 * * ? *)" } }
+  }
+  expect_failures = [var.schedules]
+}
+
+run "a_webhook_is_told_of_alarms_and_costs" {
+  command = plan
+
+  variables {
+    alarm_email = "ml-team@example.com"
+    webhook     = "https://alerts.example.com/sns"
+    budget      = { usd_per_month = 50, stack = "churn" }
+  }
+  assert {
+    condition     = aws_sns_topic_subscription.webhook[0].protocol == "https" && length(aws_sns_topic_policy.budget) == 1
+    error_message = "The address must be subscribed, and the budget let in."
+  }
+}
+
+run "a_webhook_with_a_password_in_it_is_refused" {
+  command = plan
+
+  variables {
+    webhook = "https://me:secret@alerts.example.com/sns"
+  }
+  expect_failures = [var.webhook]
 }

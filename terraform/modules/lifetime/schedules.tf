@@ -1,0 +1,156 @@
+data "aws_partition" "here" {}
+data "aws_region" "here" {}
+data "aws_caller_identity" "me" {}
+
+locals {
+  partition    = data.aws_partition.here.partition
+  here         = "${data.aws_region.here.id}:${data.aws_caller_identity.me.account_id}"
+  instance_arn = "arn:${local.partition}:ec2:${local.here}:instance/${var.instance_id}"
+  database_arn = "arn:${local.partition}:rds:${local.here}:db:${var.database_identifier}"
+  last_name    = "${var.name}-ended-${replace(coalesce(var.ends_on, "never"), "-", "")}"
+  snapshot_arn = "arn:${local.partition}:rds:${local.here}:snapshot:${local.last_name}"
+
+  # The scheduler spells parameters as AWS' SDK for Java does, which is not always as the API does.
+  calls = {
+    start-server   = { api = "ec2:startInstances", input = { InstanceIds = [var.instance_id] } }
+    stop-server    = { api = "ec2:stopInstances", input = { InstanceIds = [var.instance_id] } }
+    start-database = { api = "rds:startDBInstance", input = { DbInstanceIdentifier = var.database_identifier } }
+    stop-database  = { api = "rds:stopDBInstance", input = { DbInstanceIdentifier = var.database_identifier } }
+    end-server     = { api = "ec2:terminateInstances", input = { InstanceIds = [var.instance_id] } }
+    end-database = {
+      api = "rds:deleteDBInstance"
+      input = {
+        DbInstanceIdentifier      = var.database_identifier
+        SkipFinalSnapshot         = false
+        FinalDBSnapshotIdentifier = local.last_name
+      }
+    }
+    archive = {
+      api = "ssm:sendCommand"
+      input = {
+        DocumentName = "AWS-RunShellScript"
+        InstanceIds  = [var.instance_id]
+        Parameters   = { commands = [var.archive_command] }
+      }
+    }
+    tell = { api = "sns:publish", input = { TopicArn = aws_sns_topic.alarms.arn } }
+  }
+
+  # Each action takes these rights on these things, and the role has those of the actions that are
+  # planned, no others.
+  rights = {
+    start-server   = { Action = ["ec2:StartInstances"], Resource = [local.instance_arn] }
+    stop-server    = { Action = ["ec2:StopInstances"], Resource = [local.instance_arn] }
+    start-database = { Action = ["rds:StartDBInstance"], Resource = [local.database_arn] }
+    stop-database  = { Action = ["rds:StopDBInstance"], Resource = [local.database_arn] }
+    end-server     = { Action = ["ec2:TerminateInstances"], Resource = [local.instance_arn] }
+    end-database = {
+      Action   = ["rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:DeleteDBInstance"]
+      Resource = [local.database_arn, local.snapshot_arn]
+    }
+    archive = {
+      Action   = ["ssm:SendCommand"]
+      Resource = [local.instance_arn, "arn:${local.partition}:ssm:${data.aws_region.here.id}::document/AWS-RunShellScript"]
+    }
+    tell = { Action = ["sns:Publish"], Resource = [aws_sns_topic.alarms.arn] }
+  }
+
+  actions = toset([for schedule in var.schedules : schedule.does])
+  statements = [for action, right in local.rights : merge(right, {
+    Sid    = replace(title(replace(action, "-", " ")), " ", "")
+    Effect = "Allow"
+  }) if contains(local.actions, action)]
+
+  # An encrypted disk is opened for a machine that starts, and an encrypted topic for a message.
+  key_statements = flatten([for key in compact([var.kms_key_arn]) : [
+    {
+      Sid       = "OpenDisk"
+      Effect    = "Allow"
+      Action    = ["kms:CreateGrant"]
+      Resource  = [key]
+      Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+    },
+    {
+      Sid      = "UseKey"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = [key]
+    },
+  ]])
+}
+
+resource "aws_scheduler_schedule_group" "this" {
+  count = length(var.schedules) == 0 ? 0 : 1
+
+  name = var.name
+}
+
+resource "aws_iam_role" "scheduler" {
+  count = length(var.schedules) == 0 ? 0 : 1
+
+  name = "${var.name}-scheduler"
+  # The group's ARN, not a schedule's: what AWS asks for against a confused deputy.
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "scheduler.amazonaws.com" }
+      Condition = {
+        StringEquals = {
+          "aws:SourceAccount" = data.aws_caller_identity.me.account_id
+          "aws:SourceArn"     = "arn:${local.partition}:scheduler:${local.here}:schedule-group/${var.name}"
+        }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "scheduler" {
+  count = length(var.schedules) == 0 ? 0 : 1
+
+  name   = "do-what-is-planned"
+  role   = aws_iam_role.scheduler[0].id
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.statements, local.key_statements) })
+}
+
+resource "aws_scheduler_schedule" "this" {
+  for_each = var.schedules
+
+  name                         = each.key
+  group_name                   = aws_scheduler_schedule_group.this[0].name
+  schedule_expression          = each.value.when
+  schedule_expression_timezone = each.value.zone
+  start_date                   = each.value.starts
+  end_date                     = each.value.ends
+  state                        = each.value.asleep ? "DISABLED" : "ENABLED"
+  kms_key_arn                  = var.kms_key_arn
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = "arn:${local.partition}:scheduler:::aws-sdk:${local.calls[each.value.does].api}"
+    role_arn = aws_iam_role.scheduler[0].arn
+    input = jsonencode(merge(local.calls[each.value.does].input, {
+      for key, text in { Subject = split("\n", each.value.says)[0], Message = each.value.says } : key => text
+      if each.value.does == "tell"
+    }))
+
+    # A database that starts, stops or is backed up takes no other order: it is given again for a
+    # while, and not for the day that AWS would try.
+    retry_policy {
+      maximum_event_age_in_seconds = 3600
+      maximum_retry_attempts       = 30
+    }
+  }
+
+  lifecycle {
+    # A pause puts schedules to sleep and wakes them: that is nobody's mistake.
+    ignore_changes = [state]
+  }
+
+  # Its rights first: the group may be due at once.
+  depends_on = [aws_iam_role_policy.scheduler]
+}
