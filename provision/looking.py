@@ -56,7 +56,7 @@ def written(settings: Settings) -> str:
 def known_status(settings: Settings) -> StatusResult | None:
     """State, address and contents of such a stack; `None` where its spec has to be read."""
     look = known_look(settings)
-    if look is None:
+    if look is None or look.facts.timed:
         return None
     facts = look.facts
     return lifecycle.status(look, facts.name, facts.target, facts.until, ask_server)

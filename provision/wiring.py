@@ -71,15 +71,18 @@ class OpenedStack:
     def status(self) -> StatusResult:
         """State, address, size and contents."""
         from provision import looking
+        from provision.app.lifetime import with_lifetime
 
-        until = self.spec.lifetime.until
-        return lifecycle.status(
+        lifetime = self.spec.lifetime
+        seen = lifecycle.status(
             self.target,
             self.spec.name,
             self.spec.target,
-            until.isoformat() if until else None,
+            lifetime.until.isoformat() if lifetime.until else None,
             looking.ask_server,
         )
+        in_account = self.spec.target in IN_AN_ACCOUNT
+        return with_lifetime(seen, lifetime, datetime.now(UTC), in_account=in_account)
 
     def require_endpoint(self) -> Endpoint:
         """The endpoint; raises `MissingError` before the first `up`."""

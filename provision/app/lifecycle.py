@@ -16,6 +16,7 @@ from provision.targets.base import (
     Looked,
     Progress,
     Snapshot,
+    Started,
     Target,
     UpOptions,
 )
@@ -56,7 +57,17 @@ def up(
 
     Raises `CheckFailedError` naming the first broken layer when it runs but cannot be used.
     """
-    started = target.up(options, progress)
+    return proven(target.up(options, progress), check, progress, paste=paste)
+
+
+def proven(
+    started: Started,
+    check: Callable[[Endpoint], Report],
+    progress: Progress,
+    *,
+    paste: Callable[[Endpoint], str],
+) -> UpResult:
+    """What was reached, once a client can use it; raises as `up` does."""
     endpoint = started.endpoint
     if started.serving:
         with progress.step("checking from a client's side"):

@@ -29,13 +29,13 @@ def up(arguments: Namespace, ui: Ui) -> int:
     options = _up_options(arguments, ui, stack.spec.name)
     if arguments.render_only:
         return _render(stack, options, ui)
-    env_command = _env_command(arguments)
+    command = env_command(arguments)
     result = lifecycle.up(
         stack.target,
         options,
         stack.check,
         ui,
-        paste=lambda endpoint: paste_line(endpoint, stack.shell, env_command),
+        paste=lambda endpoint: paste_line(endpoint, stack.shell, command),
     )
     stack.remember(result.uri)
     if result.serving:
@@ -68,7 +68,7 @@ def _up_options(arguments: Namespace, ui: Ui, name: str) -> UpOptions:
         arguments.port,
         arguments.upgrade_database,
         arguments.emulated,
-        approve=_approval(ui, name, agreed=arguments.yes),
+        approve=approval(ui, name, agreed=arguments.yes),
         allowed=frozenset(arguments.replace),
     )
 
@@ -82,7 +82,7 @@ def plan(arguments: Namespace, ui: Ui) -> int:
     return _PENDING if result.changes else 0
 
 
-def _approval(ui: Ui, name: str, *, agreed: bool) -> Approve:
+def approval(ui: Ui, name: str, *, agreed: bool) -> Approve:
     """Show a plan, and go on when the user types the stack's name (or said `--yes`)."""
 
     def approve(words: PlanWords) -> None:
@@ -94,7 +94,7 @@ def _approval(ui: Ui, name: str, *, agreed: bool) -> Approve:
     return approve
 
 
-def _env_command(arguments: Namespace) -> str:
+def env_command(arguments: Namespace) -> str:
     """`provision env` as this user would have to type it, from any folder."""
     words = [*_program(), "env"]
     spec_file = read_settings(arguments.file).spec_file
@@ -131,7 +131,7 @@ def down(arguments: Namespace, ui: Ui) -> int:
         what = f"This deletes for good:\n{texts.holdings(items)}"
         ui.require_typed(what, stack.spec.name, "--yes")
 
-    approve = _approval(ui, stack.spec.name, agreed=arguments.yes)
+    approve = approval(ui, stack.spec.name, agreed=arguments.yes)
     options = DownOptions(arguments.delete_data, approve)
     archive = Path(arguments.archive).expanduser().absolute() if arguments.archive else None
     result = stack.down(options, confirm=confirm, progress=ui, archive=archive)

@@ -9,6 +9,7 @@ from provision.cli.parser_check import check_commands, check_flags
 from provision.cli.parser_data import data_commands
 from provision.cli.parser_doctor import doctor_commands
 from provision.cli.parser_people import people_commands
+from provision.cli.parser_time import time_commands
 from provision.cli.parts import Adder, Parser, common_options, lazy
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     common = common_options()
     groups = (
         _spec_commands, doctor_commands, _up_commands, _life_commands, data_commands,
-        _client_commands, check_commands, _serve_command, people_commands, _machine_commands,
-        _other_commands,
+        _client_commands, check_commands, _serve_command, people_commands, time_commands,
+        _machine_commands, _other_commands,
     )  # fmt: skip
     for add in groups:
         add(commands, common)

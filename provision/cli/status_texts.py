@@ -44,6 +44,7 @@ def status(result: StatusResult, paint: Paint) -> str:
     if result.until:
         rows.append(("until", result.until))
     rows += _server_rows(result.server)
+    rows += [("note", words) for words in result.lifetime]
     return columns(rows)
 
 

@@ -18,8 +18,9 @@ class Facts:
     """A valid spec in short.
 
     `shared` is the name of the bucket for shared states, empty where the state is on this machine;
-    `until` the last day (ISO 8601). `accounts`: clients log in. `is_open`: some network may reach
-    the server; otherwise a tunnel alone leads in. `direct`: as in `Endpoint`.
+    `until` the last day (ISO 8601), `timed`: more is to be said of days and hours. `accounts`:
+    clients log in. `is_open`: some network may reach the server; otherwise a tunnel alone leads in.
+    `direct`: as in `Endpoint`.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Facts:
     is_open: bool
     direct: bool
     until: str | None
+    timed: bool
 
     @classmethod
     def of(cls, spec: Spec) -> Facts:
@@ -46,6 +48,7 @@ class Facts:
             is_open=bool(spec.aws.ingress),
             direct=spec.artifacts.mode == "direct",
             until=until.isoformat() if until else None,
+            timed=until is not None or spec.lifetime.hours is not None,
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -24,7 +24,6 @@ from provision.model.hours import (
 from provision.model.section import Section
 
 AtEnd = Literal["stop", "teardown"]
-MOST_IDLE_HOURS: Final = 720
 
 _Holiday = Annotated[str, Field(pattern=HOLIDAY_PATTERN), BeforeValidator(check_holiday)]
 
@@ -45,8 +44,8 @@ class Lifetime(Section):
     at_end: Annotated[AtEnd, BeforeValidator(one_of(get_args(AtEnd)))] = Field(
         default="stop",
         description="What happens after `until` on AWS. `stop`: both stay stopped, with all data. "
-        "`teardown`: the machine archives the database into the bucket, both stop, and a week "
-        "later both go; the bucket and a last snapshot of the database stay.",
+        "`teardown`: a week later both go, too; the bucket and a last snapshot of the database "
+        "stay.",
         examples=["stop", "teardown"],
     )
     hours: Annotated[
@@ -64,15 +63,6 @@ class Lifetime(Section):
         default=(),
         description="Days, or ranges of days, on which the office hours start nothing.",
         examples=[["2026-11-11", "2026-12-24 to 2027-01-03"]],
-    )
-    idle_hours: Annotated[
-        Annotated[int, Field(ge=1, le=MOST_IDLE_HOURS)] | None,
-        BeforeValidator(between(1, MOST_IDLE_HOURS, " (hours)")),
-    ] = Field(
-        default=None,
-        description="Hours without a request after which the machine switches itself off; "
-        "`provision resume` switches it on. Default: never.",
-        examples=[6],
     )
     alarm_email: Annotated[
         Annotated[str, Field(pattern=EMAIL_PATTERN)] | None, BeforeValidator(check_email)

@@ -17,7 +17,7 @@ from provision.model.lifetime import Lifetime
 
 Action = Literal[
     "start-server", "start-database", "stop-server", "stop-database",
-    "tell", "archive", "end-server", "end-database",
+    "tell", "end-server", "end-database",
 ]  # fmt: skip
 BOTH: Final = ("server", "database")
 OPENS: Final = "open"
@@ -30,8 +30,6 @@ GRACE_DAYS: Final = 7
 _WARN_DAYS: Final = (7, 1)
 _WARN_MINUTE: Final = 9 * 60
 _HOLD_WHEN: Final = "cron(30 3 * * ? *)"
-_ARCHIVE_MINUTES: Final = 60  # RDS takes minutes to start, and so does the machine
-_STOP_MINUTES: Final = 6 * 60
 _DAY: Final = timedelta(days=1)
 # A schedule may fire at the very moment of its start or end: a second before, none is due.
 _JUST_BEFORE: Final = timedelta(seconds=1)
@@ -192,27 +190,18 @@ def _ending(name: str, lifetime: Lifetime) -> Iterator[tuple[str, Schedule]]:
     for days in _WARN_DAYS:
         when = _once(until - timedelta(days=days), _WARN_MINUTE)
         yield f"warn-{days}", Schedule("tell", when, zone, says=_warning(name, lifetime, days))
-    is_teardown = lifetime.at_end == "teardown"
-    minute = _STOP_MINUTES if is_teardown else 0
     # Again on each day: nothing brings it back for longer, not even RDS after a week.
-    starts = _at(until + _DAY, minute, zone) - _JUST_BEFORE
+    starts = _at(until + _DAY, 0, zone) - _JUST_BEFORE
     for what in BOTH:
-        when = _cron(minute, "* * ?")
+        when = _cron(0, "* * ?")
         yield f"end-stop-{what}", Schedule(_stops(what), when, zone, starts=starts)
-    when = _once(until + _DAY, minute)
+    when = _once(until + _DAY, 0)
     yield "end-told", Schedule("tell", when, zone, says=_stopped(name, lifetime))
-    if is_teardown:
-        yield from _teardown(name, lifetime, zone)
+    if (day := teardown_of(lifetime)) is not None:
+        yield from _teardown(name, day, zone)
 
 
-def _teardown(name: str, lifetime: Lifetime, zone: str) -> Iterator[tuple[str, Schedule]]:
-    """Both up for an archive, which is made before the stop; a week later both go."""
-    until, day = lifetime.until, teardown_of(lifetime)
-    if until is None or day is None:
-        return
-    for what in BOTH:
-        yield f"last-start-{what}", Schedule(_starts(what), _once(until + _DAY, 0), zone)
-    yield "last-archive", Schedule("archive", _once(until + _DAY, _ARCHIVE_MINUTES), zone)
+def _teardown(name: str, day: date, zone: str) -> Iterator[tuple[str, Schedule]]:
     yield "gone-server", Schedule("end-server", _once(day, _WARN_MINUTE), zone)
     yield "gone-database", Schedule("end-database", _once(day, _WARN_MINUTE), zone)
     told = Schedule("tell", _once(day, _WARN_MINUTE), zone, says=_gone(name))
@@ -246,7 +235,7 @@ def _gone(name: str) -> str:
     return (
         f"{name} is taken down\n"
         f"Machine and database of the MLflow server {name} are deleted. What stays and costs a "
-        "little: its bucket with artifacts and archive, and a last snapshot of the database. "
+        "little: its bucket with all artifacts, and a last snapshot of the database. "
         "provision down --delete-data removes the rest."
     )
 

@@ -5,7 +5,7 @@ On the path of `status --offline`, which is to be as fast as Python itself: it i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -48,3 +48,4 @@ class StatusResult:
     until: str | None = None
     server: Mapping[str, Any] | None = None
     place: str = ""
+    lifetime: Sequence[str] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from provision.targets.aws_host import AwsHost
 from provision.targets.aws_lock import AwsLock
 from provision.targets.aws_look import BY_TUNNEL, AwsLook
 from provision.targets.aws_opening import Opener
+from provision.targets.aws_power import AwsPower
 from provision.targets.aws_preflight import Ask, planned_to_last
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
 from provision.targets.aws_remote import AwsRemote
@@ -69,6 +71,7 @@ class AwsTarget:
         self._connect = connect
         self._opener = Opener(spec, self._paths, now)
         self._host = host
+        self._now = now
         self._ask = ask
         self._look = AwsLook(
             host.entrance, self._paths, connect, spec_file=spec_file, written=written,
@@ -96,6 +99,7 @@ class AwsTarget:
             progress.note("--port has no effect here: the server listens on 443")
         with self._opened(self._is_emulated(options), progress, moves=True) as work:
             fresh, cut_off = self._is_fresh(), self._is_suspicious(work)
+            self._wake(work, progress)
             planned = planned_to_last(
                 work, options.allowed, progress, self._ask, fresh=fresh, cut_off=cut_off
             )
@@ -106,6 +110,12 @@ class AwsTarget:
             self._apply(work, planned, delivery, progress)
             record = self._remember(work, work.outputs())
         return self._started(record, work, planned, delivery, progress)
+
+    def _wake(self, work: AwsWork, progress: Progress) -> None:
+        """RDS changes no database that is stopped. Raises `RefusedError` after the last day."""
+        known = self._look.known()
+        outputs = Outputs.from_json(known.outputs if known is not None else {})
+        self._power(Opening(work.access, work.me, work.cloud), outputs).wake(progress)
 
     def _is_emulated(self, options: UpOptions) -> bool:
         """A rehearsal never leads to a real account, whatever the credentials are."""
@@ -201,18 +211,30 @@ class AwsTarget:
 
     def remote(self) -> AwsRemote:
         """The server's machine. Raises `MissingError` before `up`, and where none boots."""
+        opening, outputs = self._reached()
+        if not opening.access.boots:
+            raise MissingError(
+                f"{self._spec.name} has no machine: {_NOBODY_BOOTS}",
+                next_step="set target: rehearsal in the spec, or leave --emulated out",
+            )
+        return AwsRemote(self._host, opening, outputs)
+
+    def power(self) -> AwsPower:
+        """Machine and database, to be switched off and on. Raises `MissingError` before `up`."""
+        return self._power(*self._reached())
+
+    def _power(self, opening: Opening, outputs: Outputs) -> AwsPower:
+        now = datetime.fromisoformat(self._now())
+        return AwsPower(self._spec, self._host, opening, outputs, now)
+
+    def _reached(self) -> tuple[Opening, Outputs]:
         record = self._look.known()
         if record is None or not record.applied_at:
             raise MissingError(
                 f"{self._spec.name} was never brought up from here", next_step="provision up"
             )
         opening = self._look.account.look(self._look.access(record))
-        if not opening.access.boots:
-            raise MissingError(
-                f"{self._spec.name} has no machine: {_NOBODY_BOOTS}",
-                next_step="set target: rehearsal in the spec, or leave --emulated out",
-            )
-        return AwsRemote(self._host, opening, Outputs.from_json(record.outputs))
+        return opening, Outputs.from_json(record.outputs)
 
     def holdings(self) -> Sequence[Holding]:
         """None on this machine: what goes in the account is shown by the plan of `down`."""

@@ -144,6 +144,13 @@ class Repaired:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """What `pause` did, as far as there is something to know."""
+
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class RemoteCommand:
     """How a command on the machine ended."""
 
@@ -207,6 +214,19 @@ class Remote(Logs, Protocol):
         """Run one command as root."""
 
 
+class Power(Protocol):
+    """A server that can be switched off for a while without losing anything, its address included.
+
+    Somebody else may do so by the clock, too; `pause` wins over him until `resume`.
+    """
+
+    def pause(self, progress: Progress, /) -> Paused:
+        """Switch it off until `resume`."""
+
+    def resume(self, progress: Progress, /) -> Started:
+        """Switch it on and wait until it answers."""
+
+
 class Looked(Protocol):
     """Something that can be looked at."""
 
@@ -252,6 +272,9 @@ class Target(Looked, Protocol):
 
     def state_lock(self) -> StateLock | None:
         """The lock of its state; `None` on a rung that has no such state."""
+
+    def power(self) -> Power | None:
+        """Its power switch; `None` on a rung that `down` and `up` switch off and on."""
 
     def remote(self) -> Remote | None:
         """Its machine, looked at from far away; `None` on a rung whose server is on this one."""

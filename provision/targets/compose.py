@@ -164,6 +164,9 @@ class ComposeTarget:
     def state_lock(self) -> None:
         """None: Terraform does not work here."""
 
+    def power(self) -> None:
+        """None: `down` and `up` do it here."""
+
     def remote(self) -> None:
         """None: the containers are on this machine."""
 

@@ -205,6 +205,9 @@ class LocalTarget:
     def remote(self) -> None:
         """None: the server is on this machine."""
 
+    def power(self) -> None:
+        """None: `down` and `up` do it here."""
+
     def _make_root(self) -> None:
         root = self._layout.root
         workspace.make_folder(root.parent, 0o711, enforce=False)

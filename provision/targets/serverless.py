@@ -149,6 +149,9 @@ class ServerlessTarget:
     def remote(self) -> None:
         """None: the server is on this machine."""
 
+    def power(self) -> None:
+        """None: `down` and `up` do it here."""
+
     def _localise(self) -> int:
         if not self._layout.sqlite_file.exists():
             return 0

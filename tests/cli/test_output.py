@@ -27,8 +27,8 @@ REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
     "init", "validate", "schema", "doctor", "plan", "up", "status", "list", "down", "unlock",
     "check", "audit", "explain", "env", "open", "logs", "serve", "archive", "restore", "move",
-    "gc", "users", "handout", "cost", "repair", "tunnel", "ssh", "emulate", "rehearse", "version",
-    "completion",
+    "gc", "users", "handout", "cost", "pause", "resume", "extend", "repair", "tunnel", "ssh",
+    "emulate", "rehearse", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"

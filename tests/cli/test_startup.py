@@ -53,7 +53,7 @@ def test_nothing_heavy_is_imported(arguments: tuple[str, ...]) -> None:
     assert ours <= {
         "provision._version", "provision.cli", "provision.cli.main", "provision.cli.parser",
         "provision.cli.parser_check", "provision.cli.parser_data", "provision.cli.parser_doctor",
-        "provision.cli.parser_people", "provision.cli.parts",
+        "provision.cli.parser_people", "provision.cli.parser_time", "provision.cli.parts",
         "provision.cli.console", "provision.cli.other", "provision.ui", "provision.settings",
         "provision.errors", "provision.model", "provision.model.secrets",
     }  # fmt: skip
@@ -83,7 +83,7 @@ def test_status_offline_loads_no_more_than_records_need(tmp_path: Path, target: 
     assert ours <= {
         "provision._version", "provision.cli", "provision.cli.main", "provision.cli.parser",
         "provision.cli.parser_check", "provision.cli.parser_data", "provision.cli.parser_doctor",
-        "provision.cli.parser_people",
+        "provision.cli.parser_people", "provision.cli.parser_time",
         "provision.cli.parts",
         "provision.cli.console", "provision.cli.status", "provision.cli.status_texts",
         "provision.ui", "provision.settings", "provision.errors", "provision.offline",
@@ -100,7 +100,7 @@ def test_status_reads_the_spec_only_where_it_is_another_than_the_one_that_is_up(
     """Reading it takes longer than asking AWS; here there is nobody left to ask."""
     spec = tmp_path / "provision.yaml"
     spec.write_text("name: churn\ntarget: aws\n", encoding="utf-8")
-    facts = Facts("churn", "aws", "eu-west-1", "", None, True, False, False, "2027-01-31")
+    facts = Facts("churn", "aws", "eu-west-1", "", None, True, False, False, "2027-01-31", False)
     record = AwsRecord(
         "churn", str(spec), "123456789012", "eu-west-1", True, "local", "3.17.2",
         "2026-11-21T08:00:00+00:00", "2026-11-21T08:05:00+00:00",

@@ -34,6 +34,7 @@ _LISTS = (
     ("ssm", "describe_parameters", "Parameters", "Name"),
     ("logs", "describe_log_groups", "logGroups", "logGroupName"),
     ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+    ("scheduler", "list_schedule_groups", "ScheduleGroups", "Name"),
     ("sns", "list_topics", "Topics", "TopicArn"),
     ("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
 )

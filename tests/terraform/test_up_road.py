@@ -10,8 +10,10 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +28,16 @@ pytestmark = [needs_terraform, pytest.mark.slow, pytest.mark.xdist_group("up-roa
 STACK = "calm"
 STATES = f"provision-{STACK}-team-state-{ACCOUNT}-{REGION}"
 # The emulation's own authority: choosing another one costs the provider 80 more seconds of sleep.
+ZONE = "Europe/Brussels"
+# A year that is not over yet: AWS takes no schedule whose time has passed.
+YEAR = datetime.now(UTC).year + 1
 SPEC = f"""\
 name: {STACK}
 target: aws
+lifetime:
+  until: {YEAR}-12-31  # the last lesson
+  hours: Mon-Fri 08:00-20:00 {ZONE}
+  holidays: [{YEAR}-11-10 to {YEAR}-11-14]
 aws:
   region: {REGION}
   ingress: ["203.0.113.0/24"]
@@ -105,6 +114,107 @@ def test_a_second_laptop_sees_the_same_stack(road: Road) -> None:
     lines = road.ben.ok("env", "--format", "bash")
     assert f"export MLFLOW_TRACKING_URI='{road.up.document['uri']}'" in lines
     assert lines == road.ana.ok("env", "--format", "bash")
+
+
+def power(road: Road) -> tuple[str, str]:
+    """The states of machine and database."""
+    (machine,) = ours_of(road, "describe_instances", "Reservations")
+    rds = road.aws.client("rds")
+    (database,) = rds.describe_db_instances(DBInstanceIdentifier=f"provision-{STACK}")[
+        "DBInstances"
+    ]
+    return machine["Instances"][0]["State"]["Name"], database["DBInstanceStatus"]
+
+
+def ours_of(road: Road, operation: str, key: str) -> list[dict[str, Any]]:
+    return ours(road.aws, STACK, operation, key)
+
+
+def sunday_of_winter() -> datetime:
+    """The night in which summer ends: the last Sunday of October."""
+    end = datetime(YEAR, 10, 31, tzinfo=UTC)
+    return end - timedelta(days=(end.weekday() + 1) % 7)
+
+
+def played(road: Road, begin: datetime, days: float) -> list[tuple[str, str]]:
+    fired = road.aws.scheduler.run(begin, begin + timedelta(days=days))
+    refused = [item for item in fired if item.refused and "already" not in item.refused]
+    assert not [item for item in refused if "InvalidDBInstanceState" not in item.refused], refused
+    return [(f"{item.moment:%a %H:%M}", item.operation) for item in fired]
+
+
+def test_aws_starts_and_stops_both_by_the_clock_on_the_wall(road: Road) -> None:
+    """By the scheduler's own role, at a door where policies hold; in the week that summer ends."""
+    sunday = sunday_of_winter()
+    friday = played(road, sunday - timedelta(days=2), 1)
+    assert friday == [
+        ("Fri 08:00", "rds:startDBInstance"),
+        ("Fri 08:00", "ec2:startInstances"),
+        ("Fri 20:00", "rds:stopDBInstance"),
+        ("Fri 20:00", "ec2:stopInstances"),
+    ]
+    assert power(road) == ("stopped", "stopped")
+    weekend = played(road, sunday - timedelta(days=1), 2)
+    assert {operation for _, operation in weekend} == {"rds:stopDBInstance", "ec2:stopInstances"}
+    assert power(road) == ("stopped", "stopped")
+    monday = played(road, sunday + timedelta(days=1), 0.5)
+    assert [when for when, _ in monday] == ["Mon 08:00", "Mon 08:00"]
+    assert power(road) == ("running", "available")
+
+
+def test_holidays_start_nothing(road: Road) -> None:
+    holidays = played(road, datetime(YEAR, 11, 10, tzinfo=UTC), 5)
+    assert {operation for _, operation in holidays} == {"rds:stopDBInstance", "ec2:stopInstances"}
+    assert power(road) == ("stopped", "stopped")
+
+
+def test_up_wakes_what_is_stopped_and_changes_nothing(road: Road) -> None:
+    up = road.ben.say("up", "--yes")
+    assert up.code == 0, up.err
+    assert (up.document["uri"], up.document["changed"]) == (road.up.document["uri"], False)
+    assert power(road) == ("running", "available")
+
+
+def test_a_pause_wins_over_the_office_hours_until_resume(road: Road) -> None:
+    pause = road.ben.say("pause")
+    assert pause.code == 0, pause.err
+    assert pause.document["uri"] == road.up.document["uri"]
+    assert power(road) == ("stopped", "stopped")
+    assert road.ana.say("status").document["state"] == "stopped"
+    road.aws.client("rds").start_db_instance(
+        DBInstanceIdentifier=f"provision-{STACK}"
+    )  # as RDS does
+    week = played(road, sunday_of_winter() - timedelta(days=7), 6)
+    assert {operation for _, operation in week} == {"rds:stopDBInstance", "ec2:stopInstances"}
+    assert power(road) == ("stopped", "stopped")
+    assert road.ana.say("plan").code == 0, "a pause is no change that a plan would undo"
+
+    resume = road.ana.say("resume")
+    assert resume.code == 0, resume.err
+    assert (resume.document["uri"], resume.document["changed"]) == (road.up.document["uri"], True)
+    assert power(road) == ("running", "available")
+    assert ("Fri 08:00", "ec2:startInstances") in played(
+        road, sunday_of_winter() - timedelta(days=2), 1
+    )
+    again = road.ana.say("resume")
+    assert again.code == 0, again.err
+
+
+def test_more_time_is_written_into_the_spec_and_told_to_aws(road: Road) -> None:
+    sooner = road.ana.say("extend", f"{YEAR}-12-01", "--yes")
+    assert sooner.code == 2 and "is no later than its last day" in sooner.message
+    extend = road.ana.say("extend", f"{YEAR + 1}-01-31", "--yes")
+    assert extend.code == 0, extend.err
+    assert extend.document["told"] is True
+    assert (
+        f"until: {YEAR + 1}-01-31  # the last lesson"
+        in (road.ana.folder / "provision.yaml").read_text()
+    )
+    end = played(road, datetime(YEAR + 1, 1, 24, tzinfo=UTC), 1)
+    assert end[:1] == [("Mon 09:00", "sns:publish")] or ("sns:publish" in {o for _, o in end})
+    after = played(road, datetime(YEAR + 1, 1, 31, 12, tzinfo=UTC), 8)
+    assert {o for _, o in after} == {"sns:publish", "rds:stopDBInstance", "ec2:stopInstances"}
+    assert power(road) == ("stopped", "stopped")
 
 
 def test_a_change_that_would_replace_the_database_is_refused(road: Road) -> None:

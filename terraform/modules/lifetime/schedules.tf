@@ -25,14 +25,6 @@ locals {
         FinalDBSnapshotIdentifier = local.last_name
       }
     }
-    archive = {
-      api = "ssm:sendCommand"
-      input = {
-        DocumentName = "AWS-RunShellScript"
-        InstanceIds  = [var.instance_id]
-        Parameters   = { commands = [var.archive_command] }
-      }
-    }
     tell = { api = "sns:publish", input = { TopicArn = aws_sns_topic.alarms.arn } }
   }
 
@@ -47,10 +39,6 @@ locals {
     end-database = {
       Action   = ["rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:DeleteDBInstance"]
       Resource = [local.database_arn, local.snapshot_arn]
-    }
-    archive = {
-      Action   = ["ssm:SendCommand"]
-      Resource = [local.instance_arn, "arn:${local.partition}:ssm:${data.aws_region.here.id}::document/AWS-RunShellScript"]
     }
     tell = { Action = ["sns:Publish"], Resource = [aws_sns_topic.alarms.arn] }
   }

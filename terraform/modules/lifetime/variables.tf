@@ -84,18 +84,11 @@ variable "schedules" {
   default  = {}
 
   validation {
-    condition     = alltrue([for schedule in var.schedules : contains(["start-server", "start-database", "stop-server", "stop-database", "tell", "archive", "end-server", "end-database"], schedule.does)])
-    error_message = "A schedule starts, stops or ends server or database (start-server ... end-database), archives or tells."
+    condition     = alltrue([for schedule in var.schedules : contains(["start-server", "start-database", "stop-server", "stop-database", "tell", "end-server", "end-database"], schedule.does)])
+    error_message = "A schedule starts, stops or ends server or database (start-server ... end-database), or tells."
   }
   validation {
     condition     = alltrue([for schedule in var.schedules : (schedule.does == "tell") == (schedule.says != "")])
     error_message = "Give `says` to schedules that tell, and to no others."
   }
-}
-
-variable "archive_command" {
-  description = "What a schedule that archives runs on the machine, as root."
-  type        = string
-  nullable    = false
-  default     = "/usr/bin/python3 -I /opt/provision/bundle/provision.pyz --archive"
 }
