@@ -53,7 +53,7 @@ def cost(spec: Spec, region: str, table: Prices, use: Use, ask: AskPrices | None
     return CostResult(
         name=spec.name,
         on_aws=spec.target == "aws",
-        estimate=estimate(spec.aws, region, prices, use),
+        estimate=estimate(spec.aws, region, prices, use, spec.lifetime.office),
         sources=table.sources,
     )
 

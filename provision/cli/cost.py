@@ -48,7 +48,7 @@ def _use(stack: OpenedStack, arguments: Namespace, ui: Ui) -> Use:
 def _document(result: CostResult) -> dict[str, Any]:
     found = result.estimate
     lines = [{**_plain(line), "month": line.month} for line in found.lines]
-    sums = ("month", "day", "total", "person_day", "unknown")
+    sums = ("month", "day", "total", "person_day", "saved", "unknown")
     head = ("region", "factor", "known_region", "as_of", "use")
     document = {name: getattr(found, name) for name in (*head, *sums)} | {"lines": lines}
     bill = result.bill
@@ -78,6 +78,11 @@ def _text(result: CostResult) -> str:
     rows.append(("together", "", f"{found.month:.2f}"))
     lines = [f"{result.name} {where}: about {found.month:.2f} USD a month", "", columns(rows), ""]
     lines.append(f"{use.days} days: {found.total:.2f} USD, {found.day:.2f} a day")
+    if found.saved:
+        lines.append(
+            f"office hours save {found.saved:.2f} of {found.without_hours:.2f} USD a month; "
+            "holidays save more"
+        )
     if use.people > 1:
         lines.append(f"per person and day: {found.person_day:.4f} USD ({use.people} people)")
     return "\n".join([*lines, *_remarks(result, found), *_spent(result.bill)])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from provision.model.aws import Aws
+from provision.model.hours import Hours
 from provision.model.prices import PROFILES, Prices
 
 DAYS_PER_MONTH: Final = 730 / 24
@@ -52,6 +53,8 @@ class Estimate:
     lines: tuple[Line, ...]
     use: Use
     as_of: str
+    saved: float = 0.0
+    """What the office hours save of a month, holidays not counted."""
 
     @property
     def month(self) -> float:
@@ -78,20 +81,34 @@ class Estimate:
         """What has no price in the table and is not in the sums."""
         return tuple(line.detail for line in self.lines if line.price is None)
 
+    @property
+    def without_hours(self) -> float:
+        """A month without office hours."""
+        return round(self.month + self.saved, 2)
 
-def estimate(aws: Aws, region: str, prices: Prices, use: Use) -> Estimate:
-    """A month at list price: no free tier, taxes, discounts or surplus CPU credits."""
+
+def estimate(
+    aws: Aws, region: str, prices: Prices, use: Use, hours: Hours | None = None
+) -> Estimate:
+    """A month at list price: no free tier, taxes, discounts or surplus CPU credits.
+
+    Outside of the office hours, machine and database cost nothing by the hour; their storage and
+    the address do.
+    """
     chosen = {**PROFILES[aws.profile], **aws.settings.chosen()}
     if aws.network.is_existing and aws.settings.flow_logs is None:
         chosen = {**chosen, "flow_logs": False}
-    bill = _Bill(chosen, region, prices, use)
+    bill = _Bill(chosen, region, prices, use, 1.0 if hours is None else hours.share)
+    always = _Bill(chosen, region, prices, use)
+    lines = tuple(bill.lines())
     return Estimate(
         region=region,
         factor=prices.factor(region),
         known_region=region in prices.regions,
-        lines=tuple(bill.lines()),
+        lines=lines,
         use=use,
         as_of=prices.as_of,
+        saved=round(sum(line.month for line in always.lines()) - sum(x.month for x in lines), 2),
     )
 
 
@@ -101,6 +118,7 @@ class _Bill:
     region: str
     prices: Prices
     use: Use
+    open: float = 1.0
 
     def lines(self) -> Iterator[Line]:
         chosen = self.chosen
@@ -132,7 +150,9 @@ class _Bill:
         price = self.prices.hourly(kind, self.region)
         detail = f"{kind}, with a standby" if number > 1 else kind
         live = kind in self.prices.live
-        return Line(what, detail, self._month_hours * number, "hours", price, live)
+        if self.open < 1:
+            detail = f"{detail}, {self.open:.0%} of the time"
+        return Line(what, detail, self._month_hours * self.open * number, "hours", price, live)
 
     def _storage(self, what: str, gb: float, name: str) -> Line:
         price = round(self.prices.units[name] * self.prices.factor(self.region), 6)

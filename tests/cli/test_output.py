@@ -112,6 +112,7 @@ CASES |= {
     "cost": (_AWS, "cost --people 120 --days 90"),
     "cost-json": (_AWS, "cost --json"),
     "cost-team": (_AWS.replace("eu-west-1", "xx-new-1") + "  profile: team\n", "cost"),
+    "cost-hours": (f"{_AWS}lifetime:\n  hours: Mon-Fri 08:00-20:00 UTC\n", "cost"),
     "cost-local": (GOOD, "cost --roster class.csv --svg cost.svg"),
     "cost-nobody": (GOOD, "cost --people 0"),
 }

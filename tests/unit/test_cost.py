@@ -17,6 +17,7 @@ from provision.app.cost import cost, days_until
 from provision.model.aws_fields import KNOWN_REGIONS
 from provision.model.cost import Use, estimate
 from provision.model.cost_picture import picture
+from provision.model.hours import parse_hours
 from provision.model.prices import PROFILES, Prices
 from provision.model.spec import Spec
 from tests.checkout import ROOT
@@ -149,3 +150,16 @@ def test_days_until_the_end_count_today_too() -> None:
 
 def test_a_table_with_live_prices_keeps_everything_else() -> None:
     assert replace(TABLE.with_live({"t3.small": 2.0}), live={}) == TABLE
+
+
+def test_office_hours_pay_machine_and_database_for_their_share_and_say_what_they_save() -> None:
+    always = estimate(spec().aws, "us-east-1", TABLE, Use())
+    hours = parse_hours("Mon-Fri 08:00-20:00 UTC")
+    found = estimate(spec().aws, "us-east-1", TABLE, Use(), hours)
+    by_hand = (15.18 + 11.68) * (1 - 60 / 168)
+    assert found.saved == pytest.approx(by_hand, abs=0.011)
+    assert found.without_hours == always.month and always.saved == 0
+    drawn = picture(found, "churn")
+    ElementTree.fromstring(drawn)
+    assert f">{found.saved:.2f}<" in drawn and "stroke-dasharray" in drawn
+    assert "stroke-dasharray" not in picture(always, "churn")
