@@ -12,13 +12,14 @@ import os
 import sys
 from pathlib import Path
 
-from provision.host import watch
+from provision.host import notices, watch
 from provision.host.aws import Aws
 from provision.host.commands import SystemCommands
 from provision.host.failures import HostError
 from provision.host.phases import BODIES, ready
 from provision.host.places import Places
 from provision.host.run import Host, Log, Run, only_one
+from provision.model.boot import BootReport
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -43,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--since", default="", help="when the machine began (ISO 8601)")
     parser.add_argument("--root", default="/", help="another folder than / (rehearsals)")
     parser.add_argument("--renew-password", action="store_true", help="only that")
-    parser.add_argument("--watch", action="store_true", help="only look at the certificate")
+    parser.add_argument(
+        "--watch", action="store_true", help="only look at certificate, disk and idleness"
+    )
     parser.add_argument("--ask", action="store_true", help="only ask the server as a client does")
     return parser
 
@@ -69,7 +72,18 @@ def _work(chosen: argparse.Namespace, host: Host, log: Log) -> int:
     named = chosen.phases or list(BODIES)
     phases = [(name, body) for name, body in BODIES.items() if name in named]
     report = Run(host, log, chosen.since).go(phases)
+    _tell(host, log, report)
     return 0 if report.state == "ready" else 1
+
+
+def _tell(host: Host, log: Log, report: BootReport) -> None:
+    """People hear of a machine that fails for a while; settings that are not there tell nobody."""
+    try:
+        said = notices.look_at_report(host, report)
+    except HostError as error:
+        said = error.message
+    if said:
+        log.say(said)
 
 
 if __name__ == "__main__":

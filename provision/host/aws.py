@@ -20,6 +20,7 @@ from provision.host.loader import Cloud, Failed, Options, curl
 _DENIED: Final = ("AccessDenied", "not authorized to perform", "UnauthorizedOperation")
 _CLOCK: Final = ("RequestTimeTooSkewed", "Signature expired", "Signature not yet current")
 _NO_VERSION: Final = "AWSCURRENT"
+_SUBJECT: Final = 99  # "less than 100 characters" (SNS, Publish)
 _RDS: Final = "{http://rds.amazonaws.com/doc/2014-10-31/}"
 
 
@@ -96,6 +97,17 @@ class Aws(Cloud):
         """Write a small object into the stack's bucket."""
         with explained():
             self.put(key, text, kind)
+
+    def notify(self, topic: str, subject: str, text: str) -> None:
+        """Publish to a topic (SNS' API of 2010-03-31; its subjects are short and ASCII)."""
+        words = {"Action": "Publish", "Version": "2010-03-31", "TopicArn": topic}
+        subject = subject.encode("ascii", "replace").decode()[:_SUBJECT]
+        kind = "application/x-www-form-urlencoded; charset=utf-8"
+        with explained():
+            self._call(
+                "sns", urlencode({**words, "Subject": subject, "Message": text}), "sns:Publish",
+                [f"Content-Type: {kind}"],
+            )  # fmt: skip
 
     def _secret(self, action: str, words: dict[str, str]) -> dict[str, Any]:
         headers = ["Content-Type: application/x-amz-json-1.1"]

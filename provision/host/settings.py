@@ -38,7 +38,9 @@ class HostSettings:
     or `domain`. `artifact_root` is an S3 URI; `admin_secret` a secret's name or ARN, empty without
     auth. `default_permission` is what accounts may do with what is not theirs. `memory` is in
     bytes; it, `workers` and `threads` are `None` for the arithmetic's choice. `extra_hosts` are
-    answered too, in MLflow's syntax (`*.lab.example`), but get no certificate.
+    answered too, in MLflow's syntax (`*.lab.example`), but get no certificate. `topic` is the ARN
+    of what notices are published to, or empty; after `idle_hours` without a request the machine
+    switches itself off, with 0 never.
     """
 
     name: str
@@ -62,6 +64,8 @@ class HostSettings:
     upgrade_database: bool = True
     extra_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    topic: str = ""
+    idle_hours: int = 0
 
     @property
     def host(self) -> str:

@@ -1,4 +1,4 @@
-"""What timers run between bootstraps: a new password for the role, a look at the certificate."""
+"""What timers run between bootstraps: a new password for the role; certificate, disk, idleness."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import ssl
 import time
 from typing import Final
 
+from provision.host import notices
 from provision.host.failures import HostError
 from provision.host.machine import own_address
-from provision.host.phases.proxy import UNIT
+from provision.host.phases.proxy import REQUESTS, UNIT
 from provision.host.role_program import RoleProgram, database_of
 from provision.host.run import Host
 from provision.host.server_file import names
@@ -36,12 +37,56 @@ def renew_password(host: Host) -> str:
 
 
 def watch(host: Host) -> str:
+    """Look at certificate and disk, and switch the machine off where nobody uses it."""
+    said = [look_at_certificate(host), notices.look_at_disk(host), switch_off_if_idle(host)]
+    return "; ".join(word for word in said if word)
+
+
+def switch_off_if_idle(host: Host) -> str:
+    """Power off after the hours without a request that the spec allows; empty where it does not.
+
+    EC2 stops a machine that powers itself off (its default for instances from EBS), so that no
+    right to stop anything is needed.
+    """
+    limit = host.settings.idle_hours * 3600.0
+    if not limit:
+        return ""
+    idle = idle_seconds(host)
+    if idle < limit:
+        return f"the last request came {idle / 3600:.1f} hours ago"
+    notices.tell(
+        host, notices.IDLE, "nobody uses it, it is off",
+        f"The MLflow server {host.settings.name} had no request for {idle / 3600:.0f} hours and "
+        "has switched its machine off. provision resume brings it back. Its database stays on.",
+    )  # fmt: skip
+    host.commands.run("systemctl", "poweroff")
+    return "nobody uses it: the machine goes off"
+
+
+def idle_seconds(host: Host) -> float:
+    """Seconds since the last request, or since the machine started."""
+    since_boot = host.clock()
+    try:
+        written = host.places.at(REQUESTS).stat().st_mtime
+    except FileNotFoundError:
+        return since_boot
+    return min(since_boot, time.time() - written)
+
+
+def look_at_certificate(host: Host) -> str:
     """Restart the proxy where its certificate runs out, as it should have renewed it long ago."""
     left = _hours_left(host, own_address())
     if left is not None and left > LEAST_HOURS:
         return f"the certificate is valid for {left:.1f} hours"
     host.commands.run("systemctl", "restart", UNIT)
-    return "the proxy was restarted, as its certificate had not been renewed"
+    said = notices.tell(
+        host, notices.CERTIFICATE, "its certificate was not renewed",
+        f"The certificate of the MLflow server {host.settings.name} ran out, or is not one that "
+        "clients trust. Its proxy was restarted; provision check says whether that was enough.",
+    )  # fmt: skip
+    return "; ".join(
+        w for w in ("the proxy was restarted, as its certificate had not been renewed", said) if w
+    )
 
 
 def _hours_left(host: Host, address: str, port: int = 443) -> float | None:

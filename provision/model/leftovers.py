@@ -111,6 +111,10 @@ class Names:
         prefix = f"provision-{stack}"
         return cls(stack, prefix, bucket_name(prefix, account, region))
 
+    def topic(self, account: str, region: str, caller: str) -> str:
+        """The ARN of the alarms' topic, in the partition of the caller's ARN."""
+        return f"arn:{caller.split(':')[1]}:sns:{region}:{account}:{self.prefix}-alarms"
+
 
 def bucket_name(prefix: str, account: str, region: str) -> str:
     """A bucket's name, unique per account and region; a long one is cut and ends in a digest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -24,6 +24,7 @@ from provision.model.hours import (
 from provision.model.section import Section
 
 AtEnd = Literal["stop", "teardown"]
+MOST_IDLE_HOURS: Final = 720
 
 _Holiday = Annotated[str, Field(pattern=HOLIDAY_PATTERN), BeforeValidator(check_holiday)]
 
@@ -63,6 +64,16 @@ class Lifetime(Section):
         default=(),
         description="Days, or ranges of days, on which the office hours start nothing.",
         examples=[["2026-11-11", "2026-12-24 to 2027-01-03"]],
+    )
+    idle_hours: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_IDLE_HOURS)] | None,
+        BeforeValidator(between(1, MOST_IDLE_HOURS, " (hours)")),
+    ] = Field(
+        default=None,
+        description="Hours without a request after which the server's machine switches itself off "
+        "(it looks each hour); the database stays on. `provision resume` brings it back. Default: "
+        "never.",
+        examples=[6],
     )
     alarm_email: Annotated[
         Annotated[str, Field(pattern=EMAIL_PATTERN)] | None, BeforeValidator(check_email)

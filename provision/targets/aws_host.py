@@ -72,6 +72,7 @@ class AwsHost:
             settings = host_bundle.host_settings(
                 self.spec, names, region=me.region, address=elastic_ip(cloud, names.stack),
                 mlflow_version=self.mlflow_version,
+                topic=names.topic(me.account, me.region, me.arn),
             )  # fmt: skip
             made = host_bundle.bundle(settings, arch, fetched)
             done: list[str] = []

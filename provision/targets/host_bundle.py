@@ -85,10 +85,16 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def host_settings(
-    spec: Spec, names: Names, *, region: str, address: str, mlflow_version: str
+def host_settings(  # noqa: PLR0913 - all but two are passed by name
+    spec: Spec,
+    names: Names,
+    *,
+    region: str,
+    address: str,
+    mlflow_version: str,
+    topic: str = "",
 ) -> HostSettings:
-    """What the host is told. `address` is the Elastic IP."""
+    """What the host is told. `address` is the Elastic IP, `topic` the ARN of the alarms' one."""
     access, server = spec.access, spec.server
     return HostSettings(
         name=spec.name,
@@ -110,6 +116,8 @@ def host_settings(
         job_runner=server.job_runner is True,
         extra_hosts=_extra_hosts(spec),
         allowed_origins=access.allowed_origins,
+        topic=topic,
+        idle_hours=spec.lifetime.idle_hours or 0,
     )
 
 

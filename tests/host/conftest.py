@@ -92,6 +92,7 @@ class Account(Aws):
     secrets: dict[str, str | None] = field(default_factory=dict)
     databases: dict[str, DatabaseFacts] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    notices: list[tuple[str, str, str]] = field(default_factory=list)
     skew: float = 0.0
     region: str = "eu-west-1"
     bucket: str = "provision-demo"
@@ -127,6 +128,10 @@ class Account(Aws):
     def publish(self, key: str, text: str, kind: str = "application/json") -> None:
         self._allow("s3:PutObject")
         self.objects[key] = text
+
+    def notify(self, topic: str, subject: str, text: str) -> None:
+        self._allow("sns:Publish")
+        self.notices.append((topic, subject, text))
 
 
 class Told:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -229,3 +230,14 @@ def test_a_database_is_read_from_rds_answer(cloud: Cloud, door: Aws) -> None:
     assert creating is not None and creating.address == ""
     cloud.answer = (404, b"<Code>DBInstanceNotFound</Code>")
     assert door.database("demo") is None
+
+
+def test_a_notice_reaches_sns_with_a_subject_that_it_takes(cloud: Cloud, door: Aws) -> None:
+    topic = "arn:aws:sns:eu-west-1:123456789012:provision-demo-alarms"
+    door.notify(topic, "démo: " + "x" * 200, "Grüße\nzwei")
+    method, path, headers, body = cloud.seen[-1]
+    sent = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+    assert (method, path, sent["Action"], sent["TopicArn"]) == ("POST", "/", "Publish", topic)
+    assert sent["Message"] == "Grüße\nzwei"
+    assert sent["Subject"].isascii() and len(sent["Subject"]) < 100
+    assert "/sns/aws4_request" in headers["authorization"]

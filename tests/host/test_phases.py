@@ -470,9 +470,12 @@ def test_sources_that_are_away_are_waited_for_and_named(machine: Machine, told: 
 
 
 @pytest.mark.needs("caddy")
-@pytest.mark.parametrize("domain", [None, "mlflow.example.org"])
-def test_caddy_accepts_its_configuration(tmp_path: Path, machine: Machine, domain: Any) -> None:
-    machine.with_settings(domain=domain, hosts=("198.51.100.7", "2001:db8::7", "localhost"))
+@pytest.mark.parametrize(("domain", "idle"), [(None, 0), ("mlflow.example.org", 6)])
+def test_caddy_accepts_its_configuration(
+    tmp_path: Path, machine: Machine, domain: str | None, idle: int
+) -> None:
+    hosts = ("198.51.100.7", "2001:db8::7", "localhost")
+    machine.with_settings(domain=domain, hosts=hosts, idle_hours=idle)
     config = tmp_path / "Caddyfile"
     config.write_text(proxy.caddyfile(machine.host.settings))
     done = subprocess.run(
@@ -484,6 +487,7 @@ def test_caddy_accepts_its_configuration(tmp_path: Path, machine: Machine, domai
     server = adapted["apps"]["http"]["servers"]["srv0"]
     assert server["listen"] == [":443"] and len(adapted["apps"]["http"]["servers"]) == 1
     assert server["protocols"] == ["h1", "h2"]
+    assert (proxy.REQUESTS in done.stdout) is bool(idle)
     policies = adapted["apps"]["tls"]["automation"]["policies"]
     internal = next(p for p in policies if p["issuers"] == [{"module": "internal"}])
     assert {"198.51.100.7", "2001:db8::7", "localhost", "127.0.0.1"} <= set(internal["subjects"])

@@ -18,6 +18,8 @@ from provision.model.boot import CA_KEY
 
 UNIT: Final = "caddy.service"
 CONFIG: Final = "/etc/caddy/Caddyfile"
+REQUESTS: Final = "/var/lib/caddy/requests.log"
+"""Written at each request, where somebody asks when the last one came."""
 _DROP_IN: Final = "/etc/systemd/system/caddy.service.d/provision.conf"
 _START_SECONDS: Final = 60.0
 _LOCAL: Final = ("localhost", "127.0.0.1")
@@ -62,6 +64,15 @@ _PROXY: Final = f"""\
 		}}
 	}}
 """
+# Its time is what counts; Caddy leaves passwords out of it.
+_LOG: Final = f"""\
+	log {{
+		output file {REQUESTS} {{
+			roll_size 1MiB
+			roll_keep 1
+		}}
+	}}
+"""
 
 
 def run(host: Host, step: Step) -> None:
@@ -96,10 +107,11 @@ def caddyfile(settings: HostSettings) -> str:
     is what `default_sni` is for. Port 80 stays shut: `disable_redirects`. Without the admin
     interface nothing on the machine can talk Caddy into another configuration.
     """
+    proxy = _PROXY + (_LOG if settings.idle_hours else "")
     ours = [n for n in dict.fromkeys([*names(settings), *_LOCAL]) if n != settings.domain]
-    sites = [_site(ours, "\ttls internal\n")]
+    sites = [_site(ours, "\ttls internal\n", proxy)]
     if settings.domain:
-        sites.append(_site([settings.domain], _ACME))
+        sites.append(_site([settings.domain], _ACME, proxy))
     return (
         "{\n"
         "\tadmin off\n"
@@ -107,7 +119,7 @@ def caddyfile(settings: HostSettings) -> str:
         "\tskip_install_trust\n"
         "\tauto_https disable_redirects\n"
         "\tservers {\n\t\tprotocols h1 h2\n\t}\n"
-        "}\n\n" + "\n".join(sites) + f"\n:443 {{\n{_PROXY}}}\n"
+        "}\n\n" + "\n".join(sites) + f"\n:443 {{\n{proxy}}}\n"
     )
 
 
@@ -117,9 +129,9 @@ _ACME: Final = (
 )
 
 
-def _site(hosts: list[str], tls: str) -> str:
+def _site(hosts: list[str], tls: str, proxy: str) -> str:
     addresses = ", ".join(f"https://{netloc(name)}" for name in hosts)
-    return f"{addresses} {{\n{tls}{_PROXY}}}\n"
+    return f"{addresses} {{\n{tls}{proxy}}}\n"
 
 
 def _validate(host: Host) -> None:

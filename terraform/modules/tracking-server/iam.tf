@@ -61,6 +61,12 @@ locals {
       Resource = "arn:${local.partition}:secretsmanager:${local.here}:secret:${var.name}/admin-??????"
     },
     {
+      Sid      = "TellPeople"
+      Effect   = "Allow"
+      Action   = ["sns:Publish"]
+      Resource = "arn:${local.partition}:sns:${local.here}:${var.name}-alarms"
+    },
+    {
       Sid      = "FindDatabase"
       Effect   = "Allow"
       Action   = ["rds:DescribeDBInstances"]
