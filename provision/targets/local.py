@@ -205,8 +205,7 @@ class LocalTarget:
     def remote(self) -> None:
         """None: the server is on this machine."""
 
-    def power(self) -> None:
-        """None: `down` and `up` do it here."""
+    power = remote  # none: `down` and `up` switch it off and on
 
     def _make_root(self) -> None:
         root = self._layout.root
