@@ -157,7 +157,8 @@ class OpenedStack:
 
         if isinstance(self.target, LocalTarget):
             return self.target
-        where = "has no server" if self.spec.target == "local" else "is not on this machine"
+        kinds = {"local": "has no server", "compose": "runs in containers"}
+        where = kinds.get(self.spec.target, "is not on this machine")
         raise MissingError(
             f"{self.spec.name} {where}, and models are served beside a server here",
             next_step="use target: local with scenario: server, or mlflow models serve -m "

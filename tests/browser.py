@@ -37,6 +37,11 @@ class Browser:
         service = Service(str(shutil.which("chromedriver")))
         self.driver = webdriver.Chrome(options=options, service=service)
 
+    def trust_everything(self) -> None:
+        """Take any certificate from now on."""
+        ignore = {"ignore": True}
+        self.driver.execute_cdp_cmd("Security.setIgnoreCertificateErrors", ignore)  # type: ignore[no-untyped-call]
+
     def open(self, uri: str) -> None:
         self.driver.get(uri)
 

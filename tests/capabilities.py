@@ -2,19 +2,21 @@
 
 `make capabilities` runs the tests that carry `@pytest.mark.capability(...)`, keeps which of them
 passed in docs/reference/capabilities.json, and writes the table. A cell without a passed test is
-shown as not covered.
+shown as not covered. Rungs that were not run keep what they had: `PROVISION_TEST_RUNGS` names those
+that need a container engine or a lab.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from tests.checkout import ROOT
 
 RENEW = "PROVISION_RENEW_CAPABILITIES"
+MORE_RUNGS = "PROVISION_TEST_RUNGS"
 RESULTS = ROOT / "docs/reference/capabilities.json"
 README = ROOT / "README.md"
 ROWS = (
@@ -42,17 +44,24 @@ def cell_of(item: pytest.Item) -> list[tuple[str, object]]:
     return [("capability", [str(marker.args[0]), str(parameters["rung"]), item.nodeid])]
 
 
-def renew(passed: Iterable[pytest.TestReport]) -> None:
-    """Write the results and the table."""
-    cells: dict[str, dict[str, str]] = {}
-    for report in passed:
+def renew(passed: Iterable[pytest.TestReport], failed: Iterable[pytest.TestReport] = ()) -> None:
+    """Write the results and the table; cells whose tests were not run stay."""
+    cells = {row: dict(found) for row, found in results().items()}
+    for capability, rung, _ in _cells(failed):
+        cells.get(capability, {}).pop(rung, None)
+    for capability, rung, test in _cells(passed):
+        cells.setdefault(capability, {})[rung] = test
+    ordered = {row: dict(sorted(cells[row].items())) for row in ROWS if cells.get(row)}
+    RESULTS.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _cells(reports: Iterable[pytest.TestReport]) -> Iterator[tuple[str, str, str]]:
+    for report in reports:
         for name, value in report.user_properties:
             if name == "capability":
                 capability, rung, test = value  # type: ignore[misc]
-                cells.setdefault(str(capability), {})[str(rung)] = str(test).partition("@")[0]
-    ordered = {row: dict(sorted(cells[row].items())) for row in ROWS if row in cells}
-    RESULTS.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+                yield str(capability), str(rung), str(test).partition("@")[0]
 
 
 def results() -> dict[str, dict[str, str]]:

@@ -43,7 +43,8 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """`make capabilities`: the README's table from what has just passed."""
     if os.environ.get(capabilities.RENEW):
-        capabilities.renew(terminalreporter.stats.get("passed", []))
+        stats = terminalreporter.stats
+        capabilities.renew(stats.get("passed", []), stats.get("failed", []))
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.adapters.containers import open_project
 from provision.emulator.lab import needs as rehearsal
 from provision.errors import MissingError
 
@@ -24,6 +25,7 @@ _INSTALL = {
     "uv": "make test brings it into the environment; otherwise pip install uv",
     "git": "apt-get install git",
     "make": "apt-get install make",
+    "containers": "install Docker Engine with its Compose plugin, and start it",
     "rehearsal": "python -m provision.emulator.lab up FOLDER says what is missing",
     "terraform": "download it from HashiCorp's site",
 }
@@ -40,10 +42,13 @@ def which(program: str) -> str | None:
 def found(program: str) -> bool:
     """Whether a program is here; `postgres` stands for PostgreSQL's server programs.
 
-    `rehearsal` stands for all that booting a machine takes, privileges included.
+    `rehearsal` stands for all that booting a machine takes, privileges included, `containers` for
+    an engine that answers.
     """
     if program == "rehearsal":
         return _can_rehearse()
+    if program == "containers":
+        return _has_engine()
     if program != "postgres":
         return which(program) is not None
     folders = (folder for pattern in _POSTGRES_FOLDERS for folder in Path("/").glob(pattern))
@@ -53,6 +58,14 @@ def found(program: str) -> bool:
 def _can_rehearse() -> bool:
     try:
         rehearsal.require()
+    except MissingError:
+        return False
+    return True
+
+
+def _has_engine() -> bool:
+    try:
+        open_project(Path(), os.environ)
     except MissingError:
         return False
     return True

@@ -1,7 +1,7 @@
 """The Compose file and what lies beside it, worked out from a few facts; nothing is written here.
 
 All names inside are fixed: the services find each other by them, and the volumes keep their data
-under them (`provision-NAME_database` and so on).
+under them (`PROJECT_database` and so on).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from provision.model.secrets import Secret
 
-PROJECT: Final = "provision-"
 BUCKET: Final = "mlflow"
 SERVER_PORT: Final = 5000
 DATABASE_PORT: Final = 5432
@@ -47,11 +46,11 @@ _PRIVATE: Final = {
 class ComposeFacts:
     """What makes one Compose file differ from another.
 
-    `listen` and `port` are this machine's. `files` is a digest of the mounted files: another one
-    makes new containers.
+    `project` is the name that the engine knows it by. `listen` and `port` are this machine's.
+    `files` is a digest of the mounted files: another one makes new containers.
     """
 
-    name: str
+    project: str
     listen: str
     port: int
     auth: bool
@@ -95,7 +94,7 @@ def compose_file(facts: ComposeFacts) -> dict[str, Any]:
         "proxy": _proxy(facts),
     }
     return {
-        "name": PROJECT + facts.name,
+        "name": facts.project,
         "services": {name: {**service, **_PRIVATE} for name, service in services.items()},
         "volumes": {name: {} for name in VOLUMES},
     }
@@ -157,7 +156,7 @@ def _backup() -> dict[str, Any]:
         # Unhealthy: there is no backup that is younger than 26 hours.
         "healthcheck": _check(
             "sh", "-c", "find /backups -name 'mlflow-*.dump' -mmin -1560 | grep -q .",
-            start=600, every=60,
+            start=600,
         ),
     }  # fmt: skip
 

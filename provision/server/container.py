@@ -1,5 +1,7 @@
 """`python -m provision.server.container SETTINGS.json`: the server as a container's main program.
 
+With `bucket` instead of the settings, the bucket is made and nothing else happens.
+
 A container is given its secrets in the environment. They go into files of mode 0600 in memory (the
 container's `/tmp`) and out of the environment, the bucket is made where there is none, and then
 this process becomes the server.
@@ -31,6 +33,9 @@ _THERE: Final = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 def main(arguments: list[str]) -> None:
     """Prepare, then run the server in place of this process."""
+    if arguments == ["bucket"]:
+        ensure_bucket(os.environ["STORE_BUCKET"])
+        return
     os.umask(0o077)
     keep_secrets(os.environ, SECRETS)
     ensure_bucket(os.environ["STORE_BUCKET"])

@@ -114,7 +114,7 @@ class ComposeTarget:
             data_bytes=0,
             free_bytes=0,
             sizing=record.sizing if record else "",
-            place=f"{len(containers)} containers of {compose.PROJECT}{self._spec.name}"
+            place=f"{len(containers)} containers of {compose_folder.project(self._layout)}"
             if containers
             else "",
         )
@@ -132,7 +132,7 @@ class ComposeTarget:
         """The volumes; the engine does not tell their size."""
         if self._stored() is None:
             return []
-        prefix = f"{compose.PROJECT}{self._spec.name}_"
+        prefix = f"{compose_folder.project(self._layout)}_"
         return [
             Holding(f"volume {prefix}{name} ({what})", self._layout.root, 0, 0)
             for name, what in compose.VOLUMES.items()
@@ -322,7 +322,7 @@ def _explained(error: ProvisionError, project: Project) -> ProvisionError:
             c
             for name in ("database", "store", "server", "proxy", "backup")
             for c in project.containers()
-            if c.service == name and not c.works
+            if c.service == name and not c.works and c.state != "created"
         )
         lines = project.logs(bad.service, 6)
     except (StopIteration, ProvisionError):

@@ -47,6 +47,18 @@ def folder(layout: Layout) -> Path:
     return layout.root / "compose"
 
 
+def project(layout: Layout) -> str:
+    """The name that the engine knows a stack by: two folders may each hold one of the same name.
+
+    It is kept, so that a folder that moves finds its volumes again.
+    """
+    kept = layout.root / "project"
+    if not kept.exists():
+        mark = hashlib.sha256(str(layout.root).encode()).hexdigest()[:6]
+        workspace.write_text(kept, f"provision-{layout.root.name}-{mark}\n")
+    return workspace.read_text(kept).strip()
+
+
 def ca_file(layout: Layout) -> Path:
     """The certificate of the stack's own authority."""
     return layout.root / "ca.pem"
@@ -86,7 +98,7 @@ def write(wanted: Wanted, layout: Layout) -> str:
     texts = _texts(wanted)
     mounted = _digest({name: texts[name] for name in ("server.json", "Caddyfile")})
     texts["compose.yaml"] = _HEAD.format(name=wanted.spec.name) + yaml_text(
-        compose.compose_file(_facts(wanted, mounted))
+        compose.compose_file(_facts(wanted, project(layout), mounted))
     )
     pyz = program()
     for name, text in texts.items():
@@ -115,10 +127,10 @@ def _digest(texts: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _facts(wanted: Wanted, mounted: str) -> compose.ComposeFacts:
+def _facts(wanted: Wanted, name: str, mounted: str) -> compose.ComposeFacts:
     record = wanted.record
     return compose.ComposeFacts(
-        name=record.name,
+        project=name,
         listen=record.listen,
         port=record.port,
         auth=record.auth == "basic",

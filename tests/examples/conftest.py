@@ -16,15 +16,36 @@ from typing import Any
 import pytest
 
 from provision.adapters.processes import any_free_port, marked
+from tests import capabilities
 from tests.checkout import ROOT
 from tests.conftest import Cli
 from tests.needs import insist
 
+ALWAYS = ("none", "sqlite", "postgres")
 SPECS = {
     "none": "name: school\nscenario: none\n",
     "sqlite": "name: school\nserver:\n  port: {port}\n",
     "postgres": "name: school\nserver:\n  port: {port}\ndatabase:\n  engine: postgres\n",
+    "compose": "name: school\ntarget: compose\nserver:\n  port: {port}\naccess:\n  auth: basic\n",
+    "rehearsal": "name: school\ntarget: rehearsal\naws:\n  ingress: [203.0.113.0/24]\n",
 }
+NEEDS = {"postgres": "postgres", "compose": "containers", "rehearsal": "rehearsal"}
+# The user's own: where the engine is, what was fetched before, and where from.
+KEPT = ("DOCKER_", "UV_", "PIP_", "SSL_")
+
+
+def rungs() -> list[str]:
+    """Those without engine and lab; with `PROVISION_TEST_RUNGS=compose,rehearsal` those too."""
+    more = os.environ.get(capabilities.MORE_RUNGS, "")
+    return [*ALWAYS, *filter(None, more.split(","))]
+
+
+def user_of(rung: str) -> dict[str, str]:
+    """What whoever runs the tests has set up for a rung that needs more than this folder."""
+    if rung in ALWAYS:
+        return {}
+    kept = {name: os.environ[name] for name in os.environ if name.startswith(KEPT)}
+    return {**kept, "XDG_CACHE_HOME": str(Path.home() / ".cache")}
 
 
 @dataclass(frozen=True)
@@ -94,7 +115,9 @@ class Rung:
     def client(self) -> Any:
         import mlflow
 
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            del os.environ[name]
+        os.environ |= {**self.variables, "MLFLOW_DISABLE_TELEMETRY": "true"}
         mlflow.set_tracking_uri(self.uri)
         return mlflow.MlflowClient()
 
@@ -106,19 +129,24 @@ def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
     opened.close()
 
 
-@pytest.fixture(scope="session", params=list(SPECS))
+@pytest.fixture(scope="session", params=rungs())
 def rung(request: pytest.FixtureRequest, forker: Forker) -> Iterator[Rung]:
-    if request.param == "postgres":
-        insist("postgres")
+    if request.param in NEEDS:
+        insist(NEEDS[request.param])
     base = Path(tempfile.mkdtemp(prefix="provision-examples-"))
     base.chmod(0o755)
     folder = base / "school"
     folder.mkdir()
     shutil.copytree(ROOT / "examples", folder / "examples")
-    cli = Cli(folder)
+    cli = Cli(folder, user_of(request.param))
     cli.spec(SPECS[request.param].format(port=any_free_port("127.0.0.1")))
-    cli.ok("up")
-    yield Rung(request.param, cli, forker, cli.json("env")["variables"])
+    try:
+        cli.ok("up", "--yes")
+        variables = cli.json("env", "--show-password")["variables"]
+        yield Rung(request.param, cli, forker, variables)
+    finally:
+        if request.param not in ALWAYS:
+            cli.ok("down", "--delete-data", "--yes")
     for process in marked(cli.root()):
         process.kill()
     shutil.rmtree(base, ignore_errors=True)

@@ -93,7 +93,8 @@ def listens(port: int) -> bool:
 def test_a_registered_model_answers(
     rung: Rung, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    if rung.name == "none":
+    if rung.name not in ("sqlite", "postgres"):
+        # `provision serve` is for servers on this machine; MLflow's own command is for all.
         rung.once("iris", "train.py")
         assert by_mlflow(rung, tmp_path) == (200, {"predictions": [2]})
         return
