@@ -129,6 +129,15 @@ def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
     opened.close()
 
 
+def patiently(cli: Cli, *arguments: str) -> None:
+    """Images are built, or a machine boots: on a busy machine that takes its time."""
+    done = subprocess.run(
+        cli.command(*arguments), cwd=cli.folder, env=cli.env(), capture_output=True, text=True,
+        check=False, timeout=1800,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{cli.logs()}"
+
+
 @pytest.fixture(scope="session", params=rungs())
 def rung(request: pytest.FixtureRequest, forker: Forker) -> Iterator[Rung]:
     if request.param in NEEDS:
@@ -141,12 +150,13 @@ def rung(request: pytest.FixtureRequest, forker: Forker) -> Iterator[Rung]:
     cli = Cli(folder, user_of(request.param))
     cli.spec(SPECS[request.param].format(port=any_free_port("127.0.0.1")))
     try:
-        cli.ok("up", "--yes")
+        patiently(cli, "up", "--yes")
         variables = cli.json("env", "--show-password")["variables"]
         yield Rung(request.param, cli, forker, variables)
     finally:
-        if request.param not in ALWAYS:
-            cli.ok("down", "--delete-data", "--yes")
-    for process in marked(cli.root()):
-        process.kill()
-    shutil.rmtree(base, ignore_errors=True)
+        if request.param in ALWAYS:
+            for process in marked(cli.root()):
+                process.kill()
+        else:
+            patiently(cli, "down", "--delete-data", "--yes")
+        shutil.rmtree(base, ignore_errors=True)

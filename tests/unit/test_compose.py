@@ -233,6 +233,50 @@ def test_the_shells_variables_do_not_win_over_the_env_file(tmp_path: Path) -> No
     assert "other" not in (tmp_path / "docker.env").read_text()
 
 
+DOCKER = """\
+#!/bin/sh
+echo "$*" >> "$0.calls"
+case "$*" in
+  *" ps "*) cat "$0.ps" ;;
+  *" port database "*) echo 127.0.0.1:41001 ;;
+  *" port store "*) echo 127.0.0.1:41002 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("running", "steps"),
+    [
+        (compose.SERVICES, ["run"]),
+        (("server", "database"), ["up", "run", "stop"]),
+        ((), ["up", "run", "down"]),
+    ],
+)
+def test_copying_data_leaves_running_what_ran(
+    tmp_path: Path, running: tuple[str, ...], steps: list[str]
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(DOCKER)
+    program.chmod(0o755)
+    lines = [json.dumps({"Service": name, "ID": name, "State": "running"}) for name in running]
+    (tmp_path / "docker.ps").write_text("\n".join(lines))
+    spec = Spec.model_validate({**SPEC, "access": {"auth": "basic"}})
+    host = Host("python3", "3.17.2", {"PATH": f"{tmp_path}:/bin:/usr/bin"}, [])
+    layout = Layout.below(tmp_path / "state", "school")
+    made = ComposeTarget(spec, tmp_path / "provision.yaml", layout, host, lambda: "2026-11-27")
+    with made.data(Quiet(), create=True) as place:
+        assert (place.in_bucket, place.artifacts) == (True, "s3://mlflow/artifacts")
+        assert "@127.0.0.1:41001/mlflow" in place.database_url
+        assert place.environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:41002"
+        secret = (layout.secrets / "store-secret-key").read_text().strip()
+        assert secret not in json.dumps(place.to_json())
+        assert secret in Path(place.environment["AWS_SHARED_CREDENTIALS_FILE"]).read_text()
+    calls = (tmp_path / "docker.calls").read_text().splitlines()
+    commands = [call.split("compose.yaml ")[1].split()[0] for call in calls if ".yaml " in call]
+    assert [name for name in commands if name not in ("ps", "port")] == steps
+    assert secret not in (tmp_path / "docker.calls").read_text()
+
+
 def test_render_only_is_for_this_rung(tmp_path: Path) -> None:
     from provision import wiring, wiring_compose
 
