@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,8 @@ from provision.adapters import tls_floor
 from provision.adapters.cloud import inspection
 from provision.adapters.cloud.failures import is_denied
 from provision.adapters.cloud.host import read_console
+from provision.adapters.cloud.last_used import age_in_days, unused_services
+from provision.adapters.cloud.session import Cloud
 from provision.adapters.cloud.shared_state import read_shared
 from provision.adapters.searching import Search, secrets_in
 from provision.errors import MissingError, ProvisionError
@@ -27,6 +29,7 @@ from provision.targets.base import RemoteCommand
 from provision.targets.secret_questions import SecretsHere, leak, question
 
 _CONSOLE_LINES: Final = 5000
+_MONTH_DAYS: Final = 30
 _IMDS: Final = ("required", 1)
 _ON_HOST: Final = (
     "/etc/provision/admin-password", "/etc/provision/session-key",
@@ -218,7 +221,10 @@ class AccountAudit:
         more = role_policy.too_much(own.get(role_policy.OWN, frozenset()), meant)
         if more:
             return Verdict(role, "role.more-than-needed", {"rights": ", ".join(more)})
-        return Verdict(f"{role}: {len(meant)} rights, and Session Manager's")
+        seen = f"{role}: {len(meant)} rights, and Session Manager's"
+        services = {right.action.partition(":")[0] for right in meant}
+        return role_use(cloud, role, f"arn:{me.partition}:iam::{me.account}:role/{role}",
+                        services, seen)  # fmt: skip
 
     def _encrypted(self) -> Verdict:
         cloud = self.opening.cloud
@@ -247,6 +253,19 @@ class AccountAudit:
 
     def _tls(self) -> Verdict:
         return tls_verdict(self._server.public_ip, exposure.HTTPS)
+
+
+def role_use(cloud: Cloud, role: str, arn: str, services: Collection[str], seen: str) -> Verdict:
+    """Whether a role that is over a month old has used the `services` that it may use."""
+    days = age_in_days(cloud, role)
+    unused = unused_services(cloud, arn) if days > _MONTH_DAYS else []
+    if unused is None:
+        return Verdict(f"{seen}; IAM does not tell what was used")
+    never = sorted(set(unused) & set(services))
+    if never:
+        facts = {"days": str(days), "services": ", ".join(never)}
+        return Verdict(f"never used: {facts['services']}", "role.unused", facts)
+    return Verdict(seen)
 
 
 def tls_verdict(host: str, port: int) -> Verdict:

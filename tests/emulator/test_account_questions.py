@@ -24,6 +24,7 @@ from provision.model.account import Identity
 from provision.model.report import Finding, Outcome
 from provision.model.spec import Spec
 from provision.model.wanted import Wanted
+from provision.targets.account_audit import role_use
 from provision.targets.account_questions import AccountQuestions, identity_question
 
 REGION = "eu-west-1"
@@ -280,6 +281,35 @@ def test_credentials_that_do_not_work_are_told_apart(
     question = identity_question(cloud, lambda: identity_of(cloud))
     (finding,) = ask([question], time.monotonic, 60).findings()
     assert finding.id == problem
+
+
+def test_a_region_has_to_be_set(account: Account) -> None:
+    environment = {k: v for k, v in account.cloud.environment.items() if "REGION" not in k}
+    cloud = Cloud(environment, None, attempts=1)
+    question = identity_question(cloud, lambda: identity_of(cloud))
+    (finding,) = ask([question], time.monotonic, 60).findings()
+    assert finding.id == "session.no-region"
+
+
+def test_a_role_that_is_old_and_never_used_is_named(account: Account) -> None:
+    """Access advisor is asked of roles that are over a month old alone."""
+    old, young = (datetime.now(UTC) - timedelta(days=days) for days in (90, 3))
+    services = [{"ServiceNamespace": "rds", "LastAuthenticated": old}, {"ServiceNamespace": "s3"}]
+    account.answers("iam", "GenerateServiceLastAccessedDetails", {"JobId": "1" * 36})
+    told = {"JobStatus": "COMPLETED", "ServicesLastAccessed": services}
+    account.answers("iam", "GetServiceLastAccessedDetails", told)
+    arn = "arn:aws:iam::123456789012:role/server"
+
+    account.answers("iam", "GetRole", {"Role": {"CreateDate": young}})
+    assert role_use(account.cloud, "server", arn, ["rds", "s3"], "seen").problem == ""
+    older = Account(account.emulated)
+    older.answers("iam", "GetRole", {"Role": {"CreateDate": old}})
+    untold = role_use(older.cloud, "server", arn, ["rds", "s3"], "seen")
+    assert (untold.problem, untold.observed) == ("", "seen; IAM does not tell what was used")
+    older.answers("iam", "GenerateServiceLastAccessedDetails", {"JobId": "1" * 36})
+    older.answers("iam", "GetServiceLastAccessedDetails", told)
+    used = role_use(older.cloud, "server", arn, ["rds", "s3"], "seen")
+    assert (used.problem, used.facts["services"]) == ("role.unused", "s3")
 
 
 def test_an_account_that_says_nothing_is_not_waited_for(account: Account) -> None:

@@ -18,15 +18,18 @@ from pathlib import Path
 import pytest
 
 from provision.adapters import git_history, processes, searching
+from provision.adapters.cloud.session import Cloud
 from provision.adapters.packages import data_file
 from provision.adapters.searching import Search
 from provision.app.audit import about_holes, about_listening, audit_result
 from provision.app.questions import finding_of
 from provision.model import exposure, role_policy
+from provision.model.account import Identity
 from provision.model.exposure import Rule
 from provision.model.findings import PROBLEMS
 from provision.model.findings.audit import LAYERS
 from provision.model.holes import Hole, Holes
+from provision.model.outputs import Outputs
 from provision.model.questions import Question, Verdict
 from provision.model.report import Outcome
 from provision.model.role_policy import Right, rights_of, too_much
@@ -34,7 +37,10 @@ from provision.model.sarif import sarif
 from provision.model.secrets import generate
 from provision.model.spec import Spec
 from provision.model.wanted import Wanted
+from provision.targets import account_audit
 from provision.targets.account_audit import tls_verdict
+from provision.targets.aws_account import Opening
+from provision.targets.aws_record import Access, AwsPaths
 from provision.targets.secret_questions import SecretsHere, leak
 from tests.certificates import Authority
 
@@ -197,6 +203,49 @@ def test_what_a_process_was_started_with_is_seen() -> None:
         (seen,) = (w for w in processes.words() if w.pid == child.pid)
         child.communicate(b"")
     assert SEARCH.in_text(seen.arguments) and SEARCH.in_text(seen.environment)
+
+
+@pytest.mark.parametrize(
+    ("where", "problem"),
+    [
+        ("in-state", "secret.in-state"), ("in-plan", "secret.in-plan"),
+        ("in-record", "secret.in-record"), ("in-log", "secret.in-log"),
+    ],
+)  # fmt: skip
+def test_a_file_with_a_secret_is_named_for_what_it_is(
+    tmp_path: Path, where: str, problem: str
+) -> None:
+    clean, dirty = tmp_path / "clean", tmp_path / "dirty"
+    clean.write_text("{}", encoding="utf-8")
+    dirty.write_text(json.dumps({"password": SECRET.reveal()}), encoding="utf-8")
+    look = SecretsHere(SEARCH, tmp_path, [])
+    assert look.files(where, "files", [clean]).ask().problem == ""
+    verdict = look.files(where, "files", [clean, dirty]).ask()
+    assert (verdict.problem, verdict.facts["places"]) == (problem, str(dirty))
+
+
+def test_words_of_a_process_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = processes.Words(7, "python3", "python3 x.py", f"TOKEN={SECRET.reveal()}")
+    shown = processes.Words(8, "curl", f"curl -u admin:{SECRET.reveal()}", "")
+    asked = [q for q in SecretsHere(SEARCH, tmp_path, []).everywhere() if q.layer.name == "secret"]
+    for process, problem in ((told, "secret.in-environment"), (shown, "secret.in-arguments")):
+        monkeypatch.setattr(processes, "words", lambda process=process: [process])
+        assert [q.ask().problem for q in asked if q.ask().problem] == [problem]
+
+
+def test_a_role_that_was_there_before_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = {"IamInstanceProfile": {"Arn": "arn:aws:iam::1:instance-profile/LabInstanceProfile"}}
+    monkeypatch.setattr(account_audit.inspection, "machine", lambda *_: profile)
+    monkeypatch.setattr(account_audit.inspection, "role_of", lambda *_: "LabRole")
+    aws = {"instance_profile": "LabInstanceProfile"}
+    spec = Spec.model_validate({"name": "churn", "target": "aws", "aws": aws})
+    me = Identity("123456789012", "arn:aws:iam::123456789012:user/ana", "us-east-1", "aws")
+    opening = Opening(Access({}, {}), me, Cloud({}, "us-east-1"))
+    server = {"instance_id": "i-1", "public_ip": "198.51.100.7", "image_id": "ami-1"}
+    outputs = Outputs.from_json({"server": {"value": server}})
+    paths = AwsPaths.below(Path("/nowhere"))
+    looked = account_audit.AccountAudit(spec, paths, opening, outputs, SEARCH, Path(), None)
+    assert looked._role().problem == "role.not-ours"
 
 
 def git(folder: Path, *words: str) -> None:

@@ -121,6 +121,15 @@ PROBLEMS: Final = (
         "Detach them in IAM: `aws iam detach-role-policy` (or `delete-role-policy`).",
     ),
     Problem(
+        "role.unused",
+        "The machine's role may use services that it has not used in all the {days} days since "
+        "it was made: {services}.",
+        "Look at the last uses in IAM (Roles, Last accessed); a server that is used at all uses "
+        "all of its rights, so the stack may not be needed any more.",
+        Outcome.WARNING,
+        Severity.LOW,
+    ),
+    Problem(
         "role.not-ours",
         "The machine has a role that was there before ({role}); what it may do is the account's "
         "decision and not judged here.",
