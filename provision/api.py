@@ -115,5 +115,5 @@ class Stack:
         return self._opened.status()
 
 
-def _agree(_: Sequence[object]) -> None:
+def _agree(_: Sequence[object], __: object) -> None:
     """The caller's `delete_data=True` is the consent."""

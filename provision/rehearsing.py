@@ -115,7 +115,7 @@ class LabStage:
     def down(self) -> str:
         """All of it, with its data."""
         result = self.stack.down(
-            DownOptions(delete_data=True), confirm=lambda _: None, progress=self.progress
+            DownOptions(delete_data=True), confirm=lambda *_: None, progress=self.progress
         )
         return result.notes[0] if result.notes else "there was nothing"
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from provision.emulator.client import Emulated
     from provision.model.questions import Question
     from provision.model.timeline import Timeline
+    from provision.model.usage import Usage
     from provision.targets.local import LocalTarget
     from provision.targets.local_settings import Host
 
@@ -118,24 +118,15 @@ class OpenedStack:
         self,
         options: DownOptions,
         *,
-        confirm: Callable[[Sequence[Holding]], None],
+        confirm: Callable[[Sequence[Holding], Usage | None], None],
         progress: Progress,
         archive: Path | None = None,
+        receipt: Path | None = None,
     ) -> lifecycle.DownResult:
         """Stop it; with `delete_data` delete its data too, once `confirm` has returned."""
-        from provision import wiring_data
+        from provision import wiring_down
 
-        keep = (
-            partial(wiring_data.archive, self, archive, progress, users=True) if archive else None
-        )
-        result = lifecycle.down(
-            self.target,
-            self.spec.name,
-            options=options,
-            confirm=confirm,
-            progress=progress,
-            archive=keep,
-        )
+        result = wiring_down.down(self, options, confirm, progress, archive, receipt)
         if options.delete_data:
             stacks.forget(workspace, self.settings.index_dir, self.layout.root)
         return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ from provision.targets.base import (
 
 if TYPE_CHECKING:
     from provision.app.data import CopyResult
+    from provision.model.receipt import Receipt
+    from provision.model.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,11 @@ def _answers(seen: Snapshot) -> bool:
 
 @dataclass(frozen=True)
 class DownResult:
-    """What `down` did: processes stopped, data deleted or kept (bytes), and what was archived."""
+    """What `down` did: processes stopped, data deleted or kept (bytes), and what was archived.
+
+    `usage` is what the running server said before, and only asked where data goes. A stack in an
+    account has a `receipt`, and the files that it is in.
+    """
 
     name: str
     stopped_processes: int
@@ -166,6 +172,13 @@ class DownResult:
     kept: Sequence[Holding]
     notes: Sequence[str]
     archived: CopyResult | None = None
+    usage: Usage | None = None
+    receipt: Mapping[str, Any] | None = None
+    receipt_files: Sequence[str] = ()
+
+
+Keep = Callable[["Receipt"], Sequence[str]]
+"""Writes a receipt; returns the files that it is in."""
 
 
 def down(  # noqa: PLR0913 - all but two are passed by name
@@ -173,27 +186,72 @@ def down(  # noqa: PLR0913 - all but two are passed by name
     name: str,
     *,
     options: DownOptions,
-    confirm: Callable[[Sequence[Holding]], None],
+    confirm: Callable[[Sequence[Holding], Usage | None], None],
     progress: Progress,
     archive: Callable[[], CopyResult] | None = None,
+    ask_usage: Callable[[Endpoint], Usage | None] = lambda _: None,
+    keep: Keep = lambda _: [],
 ) -> DownResult:
     """Stop the target; delete its data only when asked and after `confirm` returned.
 
     `confirm` raises when the user says no; then nothing was stopped either. `archive` is called
-    by the target before anything is deleted; when it raises, the data stays.
+    by the target before anything is deleted; when it raises, the data stays. `ask_usage` asks the
+    running server what it holds, and `keep` writes the receipt of a stack in an account.
     """
     holdings = target.holdings()
+    if options.delete_data:
+        options = replace(options, usage=_usage(target, options, ask_usage, progress))
     if options.delete_data and holdings:
-        confirm(holdings)
-    archived: list[CopyResult] = []
+        confirm(holdings, options.usage)
+    result = _Kept(keep)
     if archive is not None:
-        options = replace(options, archive=lambda: archived.append(archive()))
-    stopped = target.down(options, progress)
-    result = DownResult(name, stopped.processes, [], holdings, stopped.notes)
-    if archived:
-        result = replace(result, archived=archived[0])
+        options = replace(options, archive=lambda: result.archived.append(archive()))
+    stopped = target.down(replace(options, receipt=result.take), progress)
+    done = DownResult(
+        name,
+        stopped.processes,
+        [],
+        holdings,
+        stopped.notes,
+        archived=result.archived[-1] if result.archived else None,
+        usage=options.usage,
+        receipt=result.receipt.to_json() if result.receipt else None,
+        receipt_files=result.files,
+    )
     if not options.delete_data:
-        return result
+        return done
     with progress.step("deleting the data"):
         target.delete_data()
-    return replace(result, deleted=holdings, kept=[])
+    return replace(done, deleted=holdings, kept=[])
+
+
+class _Kept:
+    """What a teardown leaves in the caller's hands."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self.archived: list[CopyResult] = []
+        self.receipt: Receipt | None = None
+        self.files: Sequence[str] = ()
+
+    def take(self, receipt: Receipt) -> None:
+        """Complete a receipt with where the archive is, and write it."""
+        folder = self.archived[-1].folder if self.archived else ""
+        self.receipt = replace(receipt, archive=folder)
+        self.files = self._keep(self.receipt)
+
+
+def _usage(
+    target: Target,
+    options: DownOptions,
+    ask_usage: Callable[[Endpoint], Usage | None],
+    progress: Progress,
+) -> Usage | None:
+    """What the server says of itself, if it runs and is known here."""
+    if options.by_tag:
+        return None
+    seen = target.snapshot()
+    if not _answers(seen) or seen.endpoint is None:
+        return None
+    with progress.step("asking the server what it holds"):
+        return ask_usage(seen.endpoint)

@@ -1,4 +1,4 @@
-"""`plan`, `up`, `list` and `down`."""
+"""`plan`, `up` and `list`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import shlex
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
 
 from provision import wiring
@@ -17,7 +16,7 @@ from provision.errors import UsageError
 from provision.model.paste import paste_line
 from provision.model.plan_words import PlanWords
 from provision.settings import python_executable, read_settings
-from provision.targets.base import Approve, DownOptions, Holding, UpOptions
+from provision.targets.base import Approve, UpOptions
 from provision.ui import Ui
 
 _PENDING = 3
@@ -118,22 +117,4 @@ def list_stacks(arguments: Namespace, ui: Ui) -> int:
     """Show all stacks of this user."""
     result = wiring.list_stacks(read_settings(arguments.file, arguments.state_dir))
     ui.result("list", result, texts.stack_list(result))
-    return 0
-
-
-def down(arguments: Namespace, ui: Ui) -> int:
-    """Stop it; with `--delete-data` ask first, naming what goes."""
-    stack = open_stack(arguments)
-
-    def confirm(items: Sequence[Holding]) -> None:
-        if arguments.yes:
-            return
-        what = f"This deletes for good:\n{texts.holdings(items)}"
-        ui.require_typed(what, stack.spec.name, "--yes")
-
-    approve = approval(ui, stack.spec.name, agreed=arguments.yes)
-    options = DownOptions(arguments.delete_data, approve)
-    archive = Path(arguments.archive).expanduser().absolute() if arguments.archive else None
-    result = stack.down(options, confirm=confirm, progress=ui, archive=archive)
-    ui.result("down", result, texts.down(result))
     return 0

@@ -131,13 +131,42 @@ def _life_commands(commands: Subparsers, common: Parser) -> None:
     )  # fmt: skip
     unlock.add_argument("--yes", action="store_true", help="do not ask before removing it")
     add("list", lazy("life", "list_stacks"), "show all stacks of this user", "provision list")
+    _down_command(add)
+
+
+def _down_command(add: Adder) -> None:
     down = add(
-        "down", lazy("life", "down"), "stop the server; the data stays unless told otherwise",
+        "down", lazy("down", "down"), "stop the server; the data stays unless told otherwise",
         "provision down", "provision down --delete-data",
+        "provision down --delete-data --archive churn-end --receipt churn.html",
+        "provision down --delete-data --by-tag",
     )  # fmt: skip
     down.add_argument("--delete-data", action="store_true", help="also delete runs and artifacts")
     down.add_argument("--yes", action="store_true", help="do not ask before deleting")
     down.add_argument("--archive", metavar="DIR", help="archive it into DIR first")
+    _account_flags(down)
+
+
+def _account_flags(down: Parser) -> None:
+    down.add_argument(
+        "--receipt", metavar="FILE",
+        help="target aws: write the receipt here too (.txt, .json or .html)",
+    )  # fmt: skip
+    down.add_argument(
+        "--by-tag", action="store_true",
+        help="target aws: trust neither record nor state; remove what carries the stack's tag",
+    )  # fmt: skip
+    down.add_argument(
+        "--run", dest="of_run", metavar="RUN", help="with --by-tag: which stack of this name"
+    )
+    down.add_argument(
+        "--lift-protection", action="store_true",
+        help="target aws: end a database that AWS guards against deletion; a snapshot stays",
+    )  # fmt: skip
+    down.add_argument(
+        "--delete-backups", action="store_true",
+        help="target aws: also delete its snapshots and kept backups",
+    )  # fmt: skip
 
 
 def _client_commands(commands: Subparsers, common: Parser) -> None:

@@ -104,6 +104,8 @@ def down(result: DownResult) -> str:
         lines = [f"{result.name} was not running"]
     if result.archived:
         lines.append(f"archived in {result.archived.folder}, every row and every file checked")
+    if result.receipt_files:
+        lines += ["receipt:", *(f"  {file}" for file in result.receipt_files)]
     if result.deleted:
         lines += ["deleted:", holdings(result.deleted)]
     elif result.kept:

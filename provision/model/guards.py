@@ -42,22 +42,25 @@ class Refusal:
         )
 
 
-def refusals(plan: Plan, allowed: frozenset[str] = frozenset()) -> tuple[Refusal, ...]:
+def refusals(
+    plan: Plan, allowed: frozenset[str] = frozenset(), *, unlocked: bool = False
+) -> tuple[Refusal, ...]:
     """What `plan` would do to the database or the bucket and `allowed` does not name.
 
     `allowed` holds values of PROTECTED. A database that AWS itself guards against deletion is
-    refused whatever is allowed: the destruction would fail half-way.
+    refused whatever is allowed, since the destruction would fail half-way, unless the caller takes
+    the lock off before (`unlocked`).
     """
-    return tuple(_refusals(plan, allowed))
+    return tuple(_refusals(plan, allowed, unlocked))
 
 
-def _refusals(plan: Plan, allowed: frozenset[str]) -> Iterator[Refusal]:
+def _refusals(plan: Plan, allowed: frozenset[str], unlocked: bool) -> Iterator[Refusal]:
     for change in plan.changes:
         what = PROTECTED.get(change.type)
         ends = change.action in (Action.REPLACE, Action.DESTROY)
         if what is None or not (ends or change.vanished):
             continue
-        if ends and change.locked:
+        if ends and change.locked and not unlocked:
             reason = f"AWS guards the {what} against deletion, and would refuse half-way"
             yield Refusal(what, change.action, change.address, reason, "")
         elif what not in allowed:
@@ -78,9 +81,11 @@ def _reason(what: str, change: Change) -> str:
     return f"the {what} would be {done}: {_LOST[what]}{kept}{why}"
 
 
-def require_allowed(plan: Plan, allowed: frozenset[str] = frozenset()) -> None:
+def require_allowed(
+    plan: Plan, allowed: frozenset[str] = frozenset(), *, unlocked: bool = False
+) -> None:
     """Raise RefusedError with every refusal at once, and all flags that would allow them."""
-    found = refusals(plan, allowed)
+    found = refusals(plan, allowed, unlocked=unlocked)
     if not found:
         return
     locked = [refusal for refusal in found if not refusal.flag]

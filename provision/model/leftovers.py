@@ -17,6 +17,8 @@ from typing import Any, Final
 
 STACK_TAG: Final = "provision:stack"
 RUN_TAG: Final = "provision:run"
+PROTECTED: Final = "AWS guards it against deletion"
+"""The note of a database whose deletion AWS refuses."""
 BUCKET_MAX: Final = 63  # S3, "Bucket naming rules"
 
 # Parents first: the order in which things are adopted, and the reverse of that of their removal.
@@ -50,6 +52,12 @@ ORDER: Final = (
     "aws_cloudwatch_metric_alarm",
     "aws_scheduler_schedule_group",
     "aws_scheduler_schedule",
+    # Not made by the modules; what carries the stack's tag goes all the same.
+    "aws_network_interface",
+    "aws_cloudwatch_event_rule",
+    "aws_lambda_function",
+    "aws_ssm_document",
+    "aws_ssm_parameter",
 )
 # These go with what they belong to, and are never removed by themselves.
 PARTS: Final = frozenset(
@@ -63,8 +71,12 @@ PARTS: Final = frozenset(
 )
 # Removing one of these loses somebody's work.
 WITH_DATA: Final = frozenset({"aws_db_instance", "aws_s3_bucket", "aws_ebs_volume"})
-# Made to outlive the stack.
-KEPT: Final = frozenset({"aws_db_snapshot", "aws_ebs_snapshot"})
+# Copies of data that outlive the stack, until somebody says otherwise.
+BACKUPS: Final = frozenset(
+    {"aws_db_snapshot", "aws_ebs_snapshot", "aws_db_instance_automated_backup"}
+)
+# Made to outlive the stack; what is encrypted with a key would be lost with it.
+KEPT: Final = BACKUPS | {"aws_kms_key"}
 _RULES: Final = frozenset(
     {"aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"}
 )
@@ -134,7 +146,7 @@ class Found:
     type. `name` is its tag `Name`, its own name, or for a part the name of what it belongs to; it
     is empty for a rule that EC2 made by itself. `run` is the run's id in its tag; `None` where it
     carries none. `parents` are ids of what it lies in. `created` is `None` where AWS does not keep
-    it.
+    it. `size_gib` is what is billed of it at most, and `note` what else is to be known.
     """
 
     type: str
@@ -144,11 +156,13 @@ class Found:
     run: str | None
     created: datetime | None = None
     parents: tuple[str, ...] = ()
+    size_gib: float = 0.0
+    note: str = ""
 
     @property
     def holds_data(self) -> bool:
         """Whether its removal could lose somebody's work."""
-        return self.type in WITH_DATA
+        return self.type in WITH_DATA | BACKUPS
 
     def __str__(self) -> str:
         return f"{self.type} {self.name or self.id}" + (f" ({self.id})" if self.name else "")
@@ -256,10 +270,17 @@ def _rank(kind: str) -> int:
 
 
 def _is_ours(item: Found, run: str | None, names: Names) -> bool:
-    """By the run's tag. S3 tags a bucket only after it was made: its name vouches for it too."""
+    """By the run's tag, or by a name that only one stack in account and region can have.
+
+    S3 tags a bucket only after it was made, and RDS does not tag the log groups that it makes.
+    """
     if run is None or item.run == run:
         return True
-    return item.run is None and (item.type, item.name) == ("aws_s3_bucket", names.bucket)
+    logs = f"/aws/rds/instance/{names.prefix}/"
+    by_name = (item.type, item.name) == ("aws_s3_bucket", names.bucket) or (
+        item.type == "aws_cloudwatch_log_group" and item.name.startswith(logs)
+    )
+    return item.run is None and by_name
 
 
 def _is_users_own(item: Found, known: set[tuple[str, str]]) -> bool:

@@ -69,6 +69,19 @@ _NOUNS: Final[dict[str, tuple[str, str]]] = {
     WAY_IN: ("way in", "ways in"),
 }
 KNOWN_TYPES: Final = frozenset(_NOUNS)
+# What else may carry a stack's tag, though no module makes it.
+_OTHERS: Final[dict[str, tuple[str, str]]] = {
+    "aws_cloudwatch_event_rule": ("rule of EventBridge", "rules of EventBridge"),
+    "aws_db_instance_automated_backup": ("kept set of backups", "kept sets of backups"),
+    "aws_db_snapshot": ("database snapshot", ""),
+    "aws_ebs_snapshot": ("disk snapshot", ""),
+    "aws_ebs_volume": ("disk", ""),
+    "aws_kms_key": ("encryption key", ""),
+    "aws_lambda_function": ("function", ""),
+    "aws_network_interface": ("network interface", ""),
+    "aws_ssm_document": ("document", ""),
+    "aws_ssm_parameter": ("parameter", ""),
+}
 # Of these there is one in a stack, and people know it by its name.
 _NAMED: Final = {
     DATABASE: "the database",
@@ -105,7 +118,7 @@ def place(address: str) -> Place:
 
 def noun(type_: str, count: int = 1) -> str:
     """What resources of a type are called; a type that is not ours keeps its name."""
-    one, many = _NOUNS.get(type_, (type_, type_))
+    one, many = _NOUNS.get(type_) or _OTHERS.get(type_, (type_, type_))
     return one if count == 1 else many or f"{one}s"
 
 

@@ -21,6 +21,7 @@ from provision.model.spec import Spec
 from provision.server.places import Place
 from provision.targets import aws_data
 from provision.targets.aws_account import Opening
+from provision.targets.aws_by_tag import ByTag
 from provision.targets.aws_folders import make_folders
 from provision.targets.aws_host import AwsHost
 from provision.targets.aws_lock import AwsLock
@@ -49,6 +50,10 @@ _NOBODY_BOOTS = (
     "nothing answers there: no machine boots in an account that is emulated alone (target: "
     "rehearsal boots one)"
 )
+_UNKNOWN_HERE = (
+    "nothing is known of it here; if it exists all the same, provision down --by-tag --delete-data "
+    "finds it in the account"
+)
 
 
 class AwsTarget:
@@ -73,6 +78,7 @@ class AwsTarget:
         self._host = host
         self._now = now
         self._ask = ask
+        self._now = now
         self._look = AwsLook(
             host.entrance, self._paths, connect, spec_file=spec_file, written=written,
             mlflow_version=host.mlflow_version, now=now,
@@ -177,17 +183,32 @@ class AwsTarget:
 
         Raises `RefusedError` without `delete_data`: nothing here can be stopped and kept yet.
         """
+        if options.by_tag:
+            self._require_consent(options)
+            return self._by_tag().run(options, progress)
         record = self._look.known()
         if record is None and not self._paths.ledger.exists():
-            return Stopped(0)
+            return Stopped(0, [_UNKNOWN_HERE])
         self._require_consent(options)
         if self._look.emulation_is_over(record):
             return Stopped(0, ["the emulated account had ended already, with all that it held"])
         if options.archive is not nothing:
             still = partial(aws_data.with_server_still, self.remote, options.archive, progress)
             options = replace(options, archive=still)
-        teardown = Teardown(self._spec, self._opener, lambda: self._opened(False, progress))
-        return teardown.run(options, progress)
+        opened = partial(self._opened, False, progress)
+        return Teardown(opened, self._now).run(options, progress)
+
+    def _by_tag(self) -> ByTag:
+        make_folders(self._paths)
+        stored, account = self._look.stored(), self._look.account
+        own = self._spec.target == "rehearsal" or (stored is not None and stored.owns_account)
+        access = self._connect.emulated(start=False) if own else self._connect.real()
+        return ByTag(self._spec, account, account.look(access), self._locked, self._now)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return workspace.exclusive(
+            self._paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=lambda _: None
+        )
 
     def _require_consent(self, options: DownOptions) -> None:
         if not options.delete_data:

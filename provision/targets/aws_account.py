@@ -9,7 +9,12 @@ from typing import Any, Final
 from provision.adapters.cloud.identity import identity_of
 from provision.adapters.cloud.server import server_view
 from provision.adapters.cloud.session import Cloud
-from provision.adapters.cloud.shared_state import read_shared, shared_bucket
+from provision.adapters.cloud.shared_state import (
+    has_shared,
+    read_shared,
+    remove,
+    shared_bucket,
+)
 from provision.errors import MissingError
 from provision.model import boot_view
 from provision.model.account import Identity, ServerView
@@ -73,6 +78,19 @@ class AwsAccount:
         if not self.facts.shared or access is None:
             return False
         return not self.shared_outputs(self.look(access))
+
+    def existing_shared(self, opening: Opening) -> str:
+        """The bucket that holds the states of several stacks; "" where there is none."""
+        shared = self.facts.shared
+        if not shared or not has_shared(opening.cloud, opening.me, shared):
+            return ""
+        return shared_bucket(opening.me, shared)
+
+    def forget_shared(self, opening: Opening) -> None:
+        """Drop a shared state that tells of what is gone; the bucket keeps its versions."""
+        if self.existing_shared(opening):
+            bucket = shared_bucket(opening.me, self.facts.shared)
+            remove(opening.cloud, opening.me, bucket, self._key)
 
     @property
     def _key(self) -> str:

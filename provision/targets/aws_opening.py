@@ -7,14 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from provision.adapters.cloud.emptying import empty_bucket
 from provision.adapters.cloud.shared_state import shared_bucket
 from provision.adapters.cloud.state_bucket import state_bucket
 from provision.adapters.ledger import LedgerFile
 from provision.adapters.terraform.door import Terraform
 from provision.adapters.terraform.program import find_program
 from provision.adapters.terraform.sources import lay_out
-from provision.model.emptied import Emptied
 from provision.model.facts import Facts
 from provision.model.ledger import is_run
 from provision.model.outputs import Outputs
@@ -93,17 +91,3 @@ class Opener:
             return None
         run = Outputs.from_json(self._account.shared_outputs(opening)).run
         return run if is_run(run) else None
-
-    def empty(self, work: AwsWork, bucket: str, progress: Progress) -> None:
-        """Delete all that is in the stack's bucket: it cannot be destroyed otherwise."""
-        title, gone = f"emptying the bucket {bucket}", Emptied()
-
-        def told(now: Emptied) -> None:
-            nonlocal gone
-            gone = now
-
-        with progress.board(lambda: [f"{title}: {gone}"]) as tell:
-            tell(f"{title} ...")
-            gone = empty_bucket(work.cloud, bucket, work.me.account, told)
-        if not gone.is_nothing:
-            progress.note(f"deleted for good: {gone}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from provision.adapters.cloud.identity import trouble
 from provision.adapters.cloud.listing import leftovers
 from provision.adapters.cloud.removal import remove
 from provision.adapters.cloud.session import Cloud
+from provision.adapters.cloud.shared_state import shared_bucket
 from provision.adapters.ledger import LedgerFile, Where
 from provision.adapters.terraform.door import Terraform
 from provision.adapters.terraform.sources import write_adoption
@@ -38,11 +39,15 @@ from provision.targets.host_delivery import Delivery
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan in its file, and what is to be removed once it was applied."""
+    """A plan in its file, what is to be removed once it was applied, and what was there before.
+
+    Only a teardown fills `listing`.
+    """
 
     plan: Plan
     file: Path
     removals: Sequence[Found] = ()
+    listing: Listing = field(default_factory=lambda: Listing(()))
 
     @property
     def nothing(self) -> bool:
@@ -81,6 +86,12 @@ class AwsWork:
     def names(self) -> Names:
         """The names that the stack's resources have."""
         return Names.of(self.spec.name, self.me.account, self.me.region)
+
+    @property
+    def shared_states(self) -> str:
+        """The bucket that holds its state, and those of other stacks; "" where there is none."""
+        aws = self.spec.aws
+        return shared_bucket(self.me, aws.state_name) if aws.state == "s3" else ""
 
     @property
     def emulated(self) -> bool:
@@ -148,8 +159,9 @@ class AwsWork:
         write_adoption(self.terraform.root, "")
         made = self._make(progress, "planning the teardown", destroy=True)
         document = self.terraform.show(made.file)
-        found = self._sorted(self._look(progress), document, None)
-        return Planned(Plan.from_json(document), made.file, found.removals)
+        listing = self._look(progress)
+        found = self._sorted(listing, document, None)
+        return Planned(Plan.from_json(document), made.file, found.removals, listing)
 
     def _make(self, progress: Progress, title: str, *, destroy: bool = False) -> _Made:
         values = variables(
@@ -246,19 +258,6 @@ class AwsWork:
                 self.cloud, found, lose_data=lose_data,
                 on_progress=lambda item: progress.note(f"removed {item}"),
             )  # fmt: skip
-
-    def left(self) -> Sorted:
-        """What the account still holds of the stack, whoever made it."""
-        listing = leftovers(self.cloud, self.names)
-        found = sort_out(listing.found, run=None, names=self.names, state=None, plan=None)
-        blind = tuple(listing.blind)
-        if blind:
-            raise RefusedError(
-                "whether anything is left cannot be proven: these credentials may not ask "
-                + ", ".join(blind),
-                next_step="run provision down again with credentials that may",
-            )
-        return found
 
     def outputs(self) -> dict[str, Any]:
         """Terraform's outputs, read from the state: no provider is started for it."""

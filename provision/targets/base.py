@@ -16,6 +16,8 @@ from provision.server.places import Place
 
 if TYPE_CHECKING:
     from provision.model.plan_words import PlanWords
+    from provision.model.receipt import Receipt
+    from provision.model.usage import Usage
 
 Approve = Callable[["PlanWords"], None]
 """Shows what would be done and returns when that is agreed to; raises `RefusedError` otherwise."""
@@ -27,6 +29,10 @@ def approve_all(_: PlanWords) -> None:
 
 def nothing() -> None:
     """For a caller who wants no copy."""
+
+
+def throw_away(_: Receipt) -> None:
+    """For a caller who keeps no receipt."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,22 @@ class DownOptions:
 
     `archive` keeps a copy. A target calls it once, after what was to be agreed to was, with no lock
     of its own held, and before anything that holds data goes; when it raises, the data stays.
+    `usage` is what the running server said of itself.
+
+    In an account: `by_tag` trusts neither record nor state, and `run` says which of several stacks
+    of a name; `lift_protection` ends a database that AWS guards; `delete_backups` also what was
+    made to outlive it; `receipt` is given the receipt, also that of a teardown that failed.
     """
 
     delete_data: bool = False
     approve: Approve = approve_all
     archive: Callable[[], None] = nothing
+    usage: Usage | None = None
+    by_tag: bool = False
+    run: str = ""
+    lift_protection: bool = False
+    delete_backups: bool = False
+    receipt: Callable[[Receipt], None] = throw_away
 
 
 @dataclass(frozen=True)

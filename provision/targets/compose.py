@@ -85,8 +85,13 @@ class ComposeTarget:
         """Nothing is planned here: `UsageError`."""
         raise guards.nothing_to_plan(self._spec)
 
-    def down(self, _options: DownOptions, progress: Progress) -> Stopped:
+    def down(self, options: DownOptions, progress: Progress) -> Stopped:
         """Remove the containers; the volumes, which hold the data, stay."""
+        stopped = self._removed(progress)
+        options.archive()
+        return stopped
+
+    def _removed(self, progress: Progress) -> Stopped:
         if self._stored() is None:
             return Stopped(0)
         with self._locked(progress), progress.step("stopping the containers"):

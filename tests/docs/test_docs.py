@@ -78,6 +78,7 @@ def on_free_port(reader: Cli, command: str) -> str:
 ACCOUNT_PAGES = {
     "aws.md": ["plan", "up", "status", "down"],
     "in-your-account.md": ["init", "plan", "up", "status", "down"],
+    "teardown.md": ["down", "down"],
 }
 REHEARSAL_PAGE = "rehearsal.md"  # its commands boot a machine: tests/lab runs them
 CONSOLE_PAGES = [

@@ -94,6 +94,9 @@ def test_everything_outlives_its_server(cli: Cli) -> None:
     assert archived["notes"] == []
     down = cli.json("down", "-f", str(old), "--delete-data", "--yes")
     assert down["deleted"] and not (cli.folder / ".provision/old").exists()
+    used = down["usage"]
+    assert (used["answered"], used["experiments"]) == (True, archived["counts"]["experiments"] - 1)
+    assert used["runs"] > 0 and used["last"] and used["people"]
 
     laptop = Path(shutil.copytree(folder, cli.folder / "on a laptop"))
     with opened_by_mlflow(laptop) as plain:

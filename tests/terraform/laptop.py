@@ -115,6 +115,10 @@ class Laptop(Cli):
             if process.poll() is None:
                 command.kill()
 
+    def kept_of(self, stack: str) -> set[str]:
+        """What the stack's folder still holds."""
+        return {path.name for path in (self.folder / ".provision" / stack).iterdir()}
+
     def aws_folder(self, stack: str) -> Path:
         """What is kept about a stack that lives in an account."""
         return self.folder / ".provision" / stack / "aws"

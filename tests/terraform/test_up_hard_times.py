@@ -158,4 +158,4 @@ def test_it_goes_without_a_trace(stormy: Stormy) -> None:
     down = stormy.laptop.say("down", "--delete-data", "--yes")
     assert down.code == 0, down.err
     assert inventory(stormy.aws) == stormy.before
-    assert not (stormy.laptop.folder / ".provision" / STACK).exists()
+    assert stormy.laptop.kept_of(STACK) == {"receipts"}

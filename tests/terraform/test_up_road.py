@@ -385,12 +385,21 @@ def test_down_without_a_word_about_the_data_is_refused(road: Road) -> None:
 
 def test_the_second_laptop_ends_it_and_nothing_is_left(road: Road) -> None:
     _work_with_the_bucket(road.aws)
-    down = road.ben.say("down", "--delete-data", "--yes")
+    own = road.ben.folder / "for-the-finance-office.html"
+    down = road.ben.say("down", "--delete-data", "--yes", "--receipt", str(own))
     assert down.code == 0, down.err
     assert down.document["schema"] == "provision.down/1"
     assert any("is left in account" in note for note in down.document["notes"])
     assert inventory(road.aws) == road.after_plan
-    assert not (road.ben.folder / ".provision" / STACK).exists()
+    assert road.ben.kept_of(STACK) == {"receipts"}
+    receipt = down.document["receipt"]
+    assert (receipt["complete"], receipt["left"], receipt["account"]) == (True, [], ACCOUNT)
+    assert receipt["emptied"] == {"versions": 3, "bytes": 12, "markers": 1, "uploads": 1}
+    assert [kept["thing"]["name"] for kept in receipt["kept"]] == [STATES]
+    kinds = {thing["kind"] for thing in receipt["existed"]}
+    assert {"aws_vpc", "aws_instance", "aws_db_instance", "aws_s3_bucket", "aws_eip"} <= kinds
+    assert receipt["usage"]["bucket"]["versions"] == 3
+    assert str(own) in down.document["receipt_files"] and "nothing left" in own.read_text()
 
 
 def test_the_first_laptop_learns_of_it(road: Road) -> None:
@@ -400,7 +409,7 @@ def test_the_first_laptop_learns_of_it(road: Road) -> None:
     assert "from another place" in status.document["detail"]
     down = road.ana.say("down", "--delete-data", "--yes")
     assert down.code == 0, down.err
-    assert not (road.ana.folder / ".provision" / STACK).exists()
+    assert road.ana.kept_of(STACK) == {"receipts"}
 
 
 def _work_with_the_bucket(aws: EmulatedAws) -> None:

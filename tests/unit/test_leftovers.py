@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from provision.adapters.cloud.removal_steps import DELETE, EXISTS
 from provision.model.leftovers import (
+    BACKUPS,
     KEPT,
     ORDER,
     PARTS,
@@ -175,7 +176,7 @@ def test_names_are_those_of_the_module() -> None:
 
 
 def test_every_kind_has_its_place_and_its_way_to_go() -> None:
-    assert set(DELETE) == set(ORDER) - PARTS
+    assert set(DELETE) == (set(ORDER) - PARTS) | BACKUPS
     assert set(EXISTS) <= set(DELETE)
     assert set(ORDER) >= WITH_DATA | PARTS
     assert not KEPT & set(ORDER)

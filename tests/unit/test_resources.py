@@ -46,7 +46,7 @@ def test_every_module_with_resources_is_a_part_of_the_stack() -> None:
          "way in for 203.0.113.0/24"),
         ("module.tracking_server.aws_iam_role.this[0]", "role"),
         ("aws_db_instance.other", "database"),
-        ("aws_lambda_function.this", "aws_lambda_function"),
+        ("aws_sqs_queue.this", "aws_sqs_queue"),
         ("", ""),
     ],
 )  # fmt: skip

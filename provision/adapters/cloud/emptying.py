@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeVar
 
 from provision.adapters.cloud.failures import code_of, explained
 from provision.adapters.cloud.pace import Pace
+from provision.adapters.cloud.quick_pages import Page, QuickPages
 from provision.adapters.cloud.session import Cloud
 from provision.errors import ProvisionError
 from provision.model.emptied import Emptied
@@ -23,13 +23,7 @@ _LISTINGS: Final = 20
 _GONE: Final = frozenset({"NoSuchBucket", "404"})
 
 
-class _Page(NamedTuple):
-    """Keys that one request deletes and what they are."""
-
-    keys: list[dict[str, str]]
-    holds: Emptied
-
-
+T = TypeVar("T")
 OnProgress = Callable[[Emptied], None]
 
 
@@ -49,7 +43,7 @@ def empty_bucket(
     delete (an object lock, say), and where somebody goes on writing.
     """
     owner = {"Bucket": bucket, "ExpectedBucketOwner": account}
-    work = _Emptying(cloud.client("s3"), owner, prefix)
+    work = _Emptying(cloud.fresh("s3"), owner, prefix)
     with explained(cloud, f"empty the bucket {bucket}"):
         try:
             return work.run(on_progress)
@@ -66,6 +60,7 @@ class _Emptying:
         self._s3 = s3
         self._owner = owner
         self._where = owner | ({"Prefix": prefix} if prefix else {})
+        self._quick = QuickPages(s3, owner, prefix)
         self._pace = Pace()
         self._cut_off = False
         self.gone = Emptied()
@@ -87,48 +82,47 @@ class _Emptying:
         """Delete what one listing names; whether that listing came to its end."""
         with self._pace.turn():
             self._cut_off = False
-        for page in self._deleted():
-            self.gone += page.holds
-            on_progress(self.gone)
-        for listed in self._listed("list_multipart_uploads"):
-            self.gone += self._abort(listed.get("Uploads", ()))
+        with ThreadPoolExecutor(1) as beside:
+            ended = beside.submit(self._abort_uploads)
+            for page in self._deleted():
+                self.gone += page.holds
+                on_progress(self.gone)
+            self.gone += Emptied(uploads=ended.result())
         return not self._cut_off
 
-    def _listed(self, operation: str, **more: Any) -> Iterator[dict[str, Any]]:
+    def _abort_uploads(self) -> int:
+        """End all uploads that were never finished; how many there were."""
+        uploads = self._s3.get_paginator("list_multipart_uploads").paginate(**self._where)
+        number = 0
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for listed in self._while_heard(uploads):
+                number += len(list(pool.map(self._abort, listed.get("Uploads", ()))))
+        return number
+
+    def _while_heard(self, pages: Iterable[T]) -> Iterator[T]:
         """Pages of a listing, which ends early when S3 says to slow down."""
         try:
-            yield from self._s3.get_paginator(operation).paginate(**self._where, **more)
+            yield from pages
         except Exception as error:
             if not self._pace.heeds(code_of(error)):
                 raise
             self._cut_off = True
 
-    def _deleted(self) -> Iterator[_Page]:
+    def _deleted(self) -> Iterator[Page]:
         """Pages, each once it is deleted; the next are listed meanwhile, but not many."""
         pool = ThreadPoolExecutor(_AT_ONCE)
-        under_way: deque[Future[_Page]] = deque()
+        under_way: deque[Future[Page]] = deque()
         try:
-            for page in self._pages():
+            for page in self._while_heard(self._quick.pages(_KEYS)):
                 under_way.append(pool.submit(self._delete, page))
-                if len(under_way) > _AT_ONCE:
+                if len(under_way) > 2 * _AT_ONCE:
                     yield under_way.popleft().result()
             while under_way:
                 yield under_way.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _pages(self) -> Iterator[_Page]:
-        size = {"PageSize": _KEYS}
-        for page in self._listed("list_object_versions", PaginationConfig=size):
-            versions, markers = page.get("Versions", ()), page.get("DeleteMarkers", ())
-            if versions or markers:
-                held = sum(item.get("Size", 0) for item in versions)
-                yield _Page(
-                    [_key(item) for item in itertools.chain(versions, markers)],
-                    Emptied(len(versions), held, len(markers)),
-                )
-
-    def _delete(self, page: _Page) -> _Page:
+    def _delete(self, page: Page) -> Page:
         waiting = page.keys
         while waiting:
             with self._pace.turn() as size:
@@ -136,19 +130,18 @@ class _Emptying:
             waiting = [*refused, *waiting[size:]]
         return page
 
-    def _ask(self, keys: list[dict[str, str]]) -> list[dict[str, str]]:
+    def _ask(self, keys: list[bytes]) -> list[bytes]:
         """Delete these; returns those that are to be tried again, later and with fewer at once."""
         try:
-            answer = self._s3.delete_objects(**self._owner, Delete={"Objects": keys, "Quiet": True})
+            refused = self._quick.delete(keys)
         except Exception as error:
             if not self._pace.heeds(code_of(error)):
                 raise
             return keys
-        errors = answer.get("Errors") or []
-        self._require_none(e for e in errors if not self._pace.heeds(str(e.get("Code"))))
-        if not errors:
+        self._require_none(e for _, e in refused if not self._pace.heeds(str(e.get("Code"))))
+        if not refused:
             self._pace.went_well()
-        return [_key(item) for item in errors]
+        return [key for key, _ in refused]
 
     def _require_none(self, refused: Iterable[dict[str, Any]]) -> None:
         for item in refused:
@@ -159,14 +152,7 @@ class _Emptying:
                 "again",
             )
 
-    def _abort(self, uploads: Sequence[dict[str, Any]]) -> Emptied:
-        for upload in uploads:
-            self._s3.abort_multipart_upload(
-                **self._owner, Key=upload["Key"], UploadId=upload["UploadId"]
-            )
-        return Emptied(uploads=len(uploads))
-
-
-def _key(item: dict[str, Any]) -> dict[str, str]:
-    version = {"VersionId": item["VersionId"]} if item.get("VersionId") else {}
-    return {"Key": item["Key"], **version}
+    def _abort(self, upload: dict[str, Any]) -> None:
+        self._s3.abort_multipart_upload(
+            **self._owner, Key=upload["Key"], UploadId=upload["UploadId"]
+        )

@@ -7,14 +7,14 @@ still name what was deleted a while ago. So it only serves to find kinds that th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from provision.adapters.cloud import listing_ec2, listing_named
+from provision.adapters.cloud import listing_ec2, listing_indexed, listing_named
 from provision.adapters.cloud.failures import explained, is_denied
 from provision.adapters.cloud.session import Cloud
-from provision.model.leftovers import STACK_TAG, Found, Listing, Names
+from provision.model.leftovers import Found, Listing, Names
 
 Lister = Callable[[Cloud, Names], Iterable[Found]]
 
@@ -31,9 +31,11 @@ _LISTERS: Final[tuple[tuple[str, Lister], ...]] = (
     ("ec2:DescribeVolumes", listing_ec2.volumes),
     ("ec2:DescribeSnapshots", listing_ec2.snapshots),
     ("ec2:DescribeFlowLogs", listing_ec2.flow_logs),
+    ("ec2:DescribeNetworkInterfaces", listing_ec2.interfaces),
     ("s3:ListAllMyBuckets", listing_named.bucket),
     ("rds:DescribeDBInstances", listing_named.databases),
     ("rds:DescribeDBSnapshots", listing_named.database_snapshots),
+    ("rds:DescribeDBInstanceAutomatedBackups", listing_named.automated_backups),
     ("rds:DescribeDBSubnetGroups", listing_named.subnet_groups),
     ("rds:DescribeDBParameterGroups", listing_named.parameter_groups),
     ("iam:ListRoles", listing_named.roles),
@@ -44,12 +46,13 @@ _LISTERS: Final[tuple[tuple[str, Lister], ...]] = (
     ("secretsmanager:ListSecrets", listing_named.secrets),
     ("budgets:ViewBudget", listing_named.budgets),
     ("scheduler:ListScheduleGroups", listing_named.schedules),
+    ("events:ListRules", listing_named.event_rules),
 )
 # Who may not ask this cannot have made one from here, and it costs nothing: labs forbid the whole
 # service, and must still be able to prove that nothing is left.
-_SPARED: Final = {"budgets:ViewBudget", "scheduler:ListScheduleGroups"}
-# Kinds that the listers above see (or, for RDS' secrets, automated backups and network interfaces,
-# kinds that go with one of them): service and the first word of the resource in an ARN.
+_SPARED: Final = {"budgets:ViewBudget", "events:ListRules", "scheduler:ListScheduleGroups"}
+# Kinds that the listers above see (or, for RDS' secrets and parts of machines, kinds that go with
+# one of them): service and the first word of the resource in an ARN.
 _SEEN: Final = {
     "ec2": {
         "vpc", "subnet", "internet-gateway", "route-table", "vpc-endpoint", "security-group",
@@ -62,6 +65,7 @@ _SEEN: Final = {
     "cloudwatch": {"alarm"},
     "budgets": {"budget"},
     "scheduler": {"schedule-group", "schedule"},
+    "events": {"rule"},
     "secretsmanager": {"secret"},
     "s3": {""},
     "sns": {""},
@@ -80,8 +84,8 @@ def leftovers(cloud: Cloud, names: Names) -> Listing:
         ThreadPoolExecutor(_AT_ONCE) as at,
     ):
         answers = list(at.map(lambda lister: _ask(cloud, names, *lister), _LISTERS))
-        strangers, more_blind = _strangers(cloud, names)
-    found = [item for items, _ in answers for item in items]
+        more, strangers, more_blind = _indexed(cloud, names)
+    found = [*(item for items, _ in answers for item in items), *more]
     blind = [right for _, denied in answers for right in denied]
     return Listing(tuple(found), (*blind, *more_blind), strangers)
 
@@ -97,27 +101,25 @@ def _ask(
         raise
 
 
-def _strangers(cloud: Cloud, names: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """ARNs with the stack's tag, of kinds that no lister knows."""
-    wanted = [{"Key": STACK_TAG, "Values": [names.stack]}]
+def _indexed(cloud: Cloud, names: Names) -> tuple[list[Found], tuple[str, ...], tuple[str, ...]]:
+    """Things of further kinds, ARNs of kinds that nobody knows, and what may not be asked."""
+    found: list[Found] = []
+    strange: list[str] = []
     try:
-        tagged = cloud.paged(
-            "resourcegroupstaggingapi",
-            "get_resources",
-            "ResourceTagMappingList",
-            TagFilters=wanted,
-        )
+        for entry in listing_indexed.indexed(cloud, names):
+            arn = str(entry["ResourceARN"])
+            thing = False if _is_seen(arn) else listing_indexed.known(cloud, entry)
+            if isinstance(thing, Found):
+                found.append(thing)
+            elif not thing and not _is_seen(arn):
+                strange.append(arn)
     except Exception as error:
         if is_denied(error):
-            return (), ("tag:GetResources",)
+            return found, (), ("tag:GetResources",)
         raise
-    return tuple(sorted(_unseen(str(item["ResourceARN"]) for item in tagged))), ()
+    return found, tuple(sorted(strange)), ()
 
 
-def _unseen(arns: Iterable[str]) -> Iterator[str]:
-    for arn in arns:
-        _, _, service, _, _, resource = arn.split(":", 5)
-        words = resource.replace("/", ":").split(":")
-        kind = words[0] if len(words) > 1 else ""
-        if kind not in _SEEN.get(service, set()):
-            yield arn
+def _is_seen(arn: str) -> bool:
+    service, word, _ = listing_indexed.parts(arn)
+    return word in _SEEN.get(service, set())

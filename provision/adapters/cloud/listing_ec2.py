@@ -141,8 +141,9 @@ def volumes(cloud: Cloud, names: Names) -> Iterator[Found]:
     for volume in _tagged(cloud, names, "describe_volumes", "Volumes"):
         if volume["State"] == "available":
             yield _found(
-                "aws_ebs_volume", volume, volume["VolumeId"], created=volume.get("CreateTime")
-            )
+                "aws_ebs_volume", volume, volume["VolumeId"],
+                created=volume.get("CreateTime"), size_gib=volume.get("Size", 0),
+            )  # fmt: skip
 
 
 def snapshots(cloud: Cloud, names: Names) -> Iterator[Found]:
@@ -150,8 +151,9 @@ def snapshots(cloud: Cloud, names: Names) -> Iterator[Found]:
     listed = _tagged(cloud, names, "describe_snapshots", "Snapshots", OwnerIds=["self"])
     for snapshot in listed:
         yield _found(
-            "aws_ebs_snapshot", snapshot, snapshot["SnapshotId"], created=snapshot.get("StartTime")
-        )
+            "aws_ebs_snapshot", snapshot, snapshot["SnapshotId"],
+            created=snapshot.get("StartTime"), size_gib=snapshot.get("VolumeSize", 0),
+        )  # fmt: skip
 
 
 def flow_logs(cloud: Cloud, names: Names) -> Iterator[Found]:
@@ -166,6 +168,20 @@ def flow_logs(cloud: Cloud, names: Names) -> Iterator[Found]:
         )
 
 
+def interfaces(cloud: Cloud, names: Names) -> Iterator[Found]:
+    """Network interfaces that nothing uses; the others go with what they are of."""
+    listed = _tagged(cloud, names, "describe_network_interfaces", "NetworkInterfaces")
+    for item in listed:
+        if item.get("Status") == "available":
+            # Of its tags, this listing has another name for the list than all others.
+            tagged = {**item, "Tags": item.get("TagSet") or []}
+            groups = [group["GroupId"] for group in item.get("Groups", [])]
+            identity = item["NetworkInterfaceId"]
+            yield _found(
+                "aws_network_interface", tagged, identity, item.get("SubnetId", ""), *groups
+            )
+
+
 def _tagged(
     cloud: Cloud, names: Names, operation: str, key: str, word: str = "Filters", **more: Any
 ) -> list[dict[str, Any]]:
@@ -174,7 +190,12 @@ def _tagged(
 
 
 def _found(
-    kind: str, item: dict[str, Any], identity: str, *parents: str, created: Any = None
+    kind: str,
+    item: dict[str, Any],
+    identity: str,
+    *parents: str,
+    created: Any = None,
+    size_gib: float = 0.0,
 ) -> Found:
     tags = _tags(item)
     return Found(
@@ -185,6 +206,7 @@ def _found(
         run=tags.get(RUN_TAG),
         created=created,
         parents=tuple(parent for parent in parents if parent),
+        size_gib=float(size_gib),
     )
 
 

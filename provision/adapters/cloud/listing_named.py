@@ -10,7 +10,7 @@ from typing import Any
 
 from provision.adapters.cloud.failures import code_of
 from provision.adapters.cloud.session import Cloud
-from provision.model.leftovers import RUN_TAG, STACK_TAG, Found, Names
+from provision.model.leftovers import PROTECTED, RUN_TAG, STACK_TAG, Found, Names
 
 
 def bucket(cloud: Cloud, names: Names) -> Iterator[Found]:
@@ -54,6 +54,8 @@ def databases(cloud: Cloud, names: Names) -> Iterator[Found]:
                 tags.get(RUN_TAG),
                 item.get("InstanceCreateTime"),
                 tuple(groups),
+                size_gib=float(item.get("AllocatedStorage", 0)),
+                note=PROTECTED if item.get("DeletionProtection") else "",
             )
 
 
@@ -65,8 +67,32 @@ def database_snapshots(cloud: Cloud, names: Names) -> Iterator[Found]:
         if tags.get(STACK_TAG) == names.stack:
             name = item["DBSnapshotIdentifier"]
             created = item.get("SnapshotCreateTime")
-            arn, run = item["DBSnapshotArn"], tags.get(RUN_TAG)
-            yield Found("aws_db_snapshot", name, arn, name, run, created)
+            arn, run, size = item["DBSnapshotArn"], tags.get(RUN_TAG), item["AllocatedStorage"]
+            yield Found("aws_db_snapshot", name, arn, name, run, created, size_gib=float(size))
+
+
+def automated_backups(cloud: Cloud, names: Names) -> Iterator[Found]:
+    """Backups that outlive their database, since somebody ended it and kept them.
+
+    Those of a database that is there go with it. The database's name is one of a kind in account
+    and region, so it vouches where backups have no tags.
+    """
+    answer = cloud.paged(
+        "rds", "describe_db_instance_automated_backups", "DBInstanceAutomatedBackups"
+    )
+    for item in answer:
+        name, tags = item["DBInstanceIdentifier"], _pairs(item.get("TagList", []))
+        ours = tags.get(STACK_TAG, names.stack if name == names.prefix else "") == names.stack
+        if ours and item.get("Status") == "retained":
+            yield Found(
+                "aws_db_instance_automated_backup",
+                item["DbiResourceId"],
+                item.get("DBInstanceAutomatedBackupsArn", ""),
+                name,
+                tags.get(RUN_TAG),
+                item.get("InstanceCreateTime"),
+                size_gib=float(item.get("AllocatedStorage", 0)),
+            )
 
 
 def subnet_groups(cloud: Cloud, names: Names) -> Iterator[Found]:
@@ -119,34 +145,39 @@ def profiles(cloud: Cloud, names: Names) -> Iterator[Found]:
 
 
 def log_groups(cloud: Cloud, names: Names) -> Iterator[Found]:
-    """Log groups of the network and of the database."""
-    for start in (f"/{names.prefix}/", f"/aws/rds/instance/{names.prefix}/"):
+    """Log groups of the network, the database and functions.
+
+    RDS makes its own again when the database still writes while it ends, and gives it no tags.
+    """
+    database = f"/aws/rds/instance/{names.prefix}/"
+    for start in (f"/{names.prefix}/", database, f"/aws/lambda/{names.prefix}-"):
         found = cloud.paged("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=start)
         for item in found:
             arn = item["arn"].removesuffix(":*")
             tags = cloud.client("logs").list_tags_for_resource(resourceArn=arn)["tags"]
-            if tags.get(STACK_TAG) == names.stack:
+            untagged = names.stack if start == database else ""
+            if tags.get(STACK_TAG, untagged) == names.stack:
                 name = item["logGroupName"]
                 yield Found("aws_cloudwatch_log_group", name, arn, name, tags.get(RUN_TAG))
 
 
 def topics(cloud: Cloud, names: Names) -> Iterator[Found]:
-    """The alarms' topic."""
+    """Topics."""
     for item in cloud.paged("sns", "list_topics", "Topics"):
         arn = item["TopicArn"]
         name = arn.rpartition(":")[2]
-        if name == f"{names.prefix}-alarms":
+        if name.startswith(f"{names.prefix}-"):
             tags = _pairs(cloud.client("sns").list_tags_for_resource(ResourceArn=arn)["Tags"])
             if tags.get(STACK_TAG) == names.stack:
                 yield Found("aws_sns_topic", arn, arn, name, tags.get(RUN_TAG))
 
 
 def budgets(cloud: Cloud, names: Names) -> Iterator[Found]:
-    """The month's budget, which Terraform imports by account and name."""
+    """Budgets, which Terraform imports by account and name."""
     account = cloud.client("sts").get_caller_identity()
     for item in cloud.paged("budgets", "describe_budgets", "Budgets", AccountId=account["Account"]):
         name, arn = item["BudgetName"], _budget_arn(account, item["BudgetName"])
-        if name == f"{names.prefix}-month":
+        if name.startswith(f"{names.prefix}-"):
             answer = cloud.client("budgets").list_tags_for_resource(ResourceARN=arn)
             tags = _pairs(answer.get("ResourceTags", []))
             if tags.get(STACK_TAG) == names.stack:
@@ -192,10 +223,27 @@ def schedules(cloud: Cloud, names: Names) -> Iterator[Found]:
                 )  # fmt: skip
 
 
+def event_rules(cloud: Cloud, names: Names) -> Iterator[Found]:
+    """Rules of EventBridge."""
+    start = f"{names.prefix}-"
+    for item in cloud.paged("events", "list_rules", "Rules", NamePrefix=start):
+        answer = cloud.client("events").list_tags_for_resource(ResourceARN=item["Arn"])
+        tags = _pairs(answer["Tags"])
+        if tags.get(STACK_TAG) == names.stack:
+            name, arn = item["Name"], item["Arn"]
+            yield Found("aws_cloudwatch_event_rule", name, arn, name, tags.get(RUN_TAG))
+
+
 def secrets(cloud: Cloud, names: Names) -> Iterator[Found]:
-    """Secrets, but not those that RDS makes and deletes with its instances."""
+    """Secrets, those too that wait for their deletion: until then their names are taken.
+
+    RDS makes its own, and deletes them with its instances.
+    """
     wanted = [{"Key": "tag-key", "Values": [STACK_TAG]}]
-    for item in cloud.paged("secretsmanager", "list_secrets", "SecretList", Filters=wanted):
+    listed = cloud.paged(
+        "secretsmanager", "list_secrets", "SecretList", Filters=wanted, IncludePlannedDeletion=True
+    )
+    for item in listed:
         tags = _pairs(item.get("Tags", []))
         if tags.get(STACK_TAG) == names.stack and item.get("OwningService") != "rds":
             run, created = tags.get(RUN_TAG), item.get("CreatedDate")

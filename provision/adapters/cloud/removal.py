@@ -20,9 +20,9 @@ _SLOW: Final = ("aws_instance", "aws_db_instance")
 _IN_USE: Final = {
     "DependencyViolation", "DeleteConflict", "InvalidDBSubnetGroupStateFault",
     "InvalidDBParameterGroupState", "InvalidIPAddress.InUse", "VolumeInUse", "OperationAborted",
-    "InvalidDBInstanceState", "IncorrectState",
+    "InvalidDBInstanceState", "IncorrectState", "InvalidDBSnapshotState", "InvalidSnapshot.InUse",
 }  # fmt: skip
-_GONE: Final = ("NotFound", "NoSuch", "ResourceNotFoundException")
+_GONE: Final = ("NotFound", "NoSuch", "ResourceNotFoundException", "InvalidDocument")
 # Which network interfaces lie in a thing, as EC2 filters them.
 _INTERFACES: Final = {
     "aws_vpc": "vpc-id",
@@ -52,7 +52,7 @@ def remove(
     """Remove these, children first, and return them once AWS no longer has any of them.
 
     Asks nobody: what the caller passes has been shown and confirmed. A database (without a final
-    snapshot), a disk or a bucket goes only with `lose_data`, and a bucket only when it is empty.
+    snapshot), a disk, a backup or a bucket goes only with `lose_data`, and a bucket only empty.
 
     Raises `RefusedError` before anything is touched where data would be lost, and `ProvisionError`
     naming what is left.

@@ -144,6 +144,15 @@ def _topic(cloud: Cloud, item: Found) -> None:
     sns.delete_topic(TopicArn=item.id)
 
 
+def _rule_of_events(cloud: Cloud, item: Found) -> None:
+    """Its targets go first: EventBridge deletes no rule that has some."""
+    events = cloud.client("events")
+    targets = [target["Id"] for target in events.list_targets_by_rule(Rule=item.id)["Targets"]]
+    if targets:
+        events.remove_targets(Rule=item.id, Ids=targets)
+    events.delete_rule(Name=item.id)
+
+
 def _secret(cloud: Cloud, item: Found) -> None:
     """At once: a secret that waits for its deletion blocks its name for 7 days or more."""
     cloud.client("secretsmanager").delete_secret(SecretId=item.id, ForceDeleteWithoutRecovery=True)
@@ -197,6 +206,16 @@ DELETE: Final[dict[str, Callable[[Cloud, Found], Any]]] = {
     "aws_cloudwatch_metric_alarm": _alarm,
     # With all schedules in it (EventBridge Scheduler, DeleteScheduleGroup).
     "aws_scheduler_schedule_group": _plain("scheduler", "delete_schedule_group", "Name"),
+    "aws_network_interface": _plain("ec2", "delete_network_interface", "NetworkInterfaceId"),
+    "aws_cloudwatch_event_rule": _rule_of_events,
+    "aws_lambda_function": _plain("lambda", "delete_function", "FunctionName"),
+    "aws_ssm_document": _plain("ssm", "delete_document", "Name"),
+    "aws_ssm_parameter": _plain("ssm", "delete_parameter", "Name"),
+    "aws_db_snapshot": _plain("rds", "delete_db_snapshot", "DBSnapshotIdentifier"),
+    "aws_ebs_snapshot": _plain("ec2", "delete_snapshot", "SnapshotId"),
+    "aws_db_instance_automated_backup": _plain(
+        "rds", "delete_db_instance_automated_backup", "DbiResourceId"
+    ),
 }
 EXISTS: Final[dict[str, Callable[[Cloud, Found], bool]]] = {
     "aws_instance": _machine_exists,

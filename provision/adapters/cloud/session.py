@@ -90,6 +90,11 @@ class Cloud:
                 self._clients[service] = self._make(service)
             return self._clients[service]
 
+    def fresh(self, service: str) -> Any:
+        """A client that nobody else gets: for whoever changes how one works."""
+        with self._lock:
+            return self._make(service)
+
     def paged(
         self, service: str, operation: str, key: str, **arguments: Any
     ) -> list[dict[str, Any]]:

@@ -118,3 +118,16 @@ def _locked(content: bytes | None) -> RefusedError:
         f"{who} works on the shared state of this stack; nothing was changed",
         next_step="wait until that command has ended; provision unlock shows who it is",
     )
+
+
+def has_shared(cloud: Cloud, me: Identity, name: str) -> bool:
+    """Whether the bucket for the states of `name` is there."""
+    bucket = shared_bucket(me, name)
+    with explained(cloud, f"look for the bucket {bucket}"):
+        try:
+            cloud.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=me.account)
+        except Exception as error:
+            if code_of(error) in _ABSENT:
+                return False
+            raise
+    return True

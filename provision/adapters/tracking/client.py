@@ -166,18 +166,16 @@ class TrackingClient:
 
     def create_experiment(self, name: str) -> str:
         """Create an experiment and return its id."""
-        return str(dig(self._post("experiments/create", name=name), "experiment_id"))
+        return str(dig(self.post("experiments/create", name=name), "experiment_id"))
 
     def delete_experiment(self, experiment_id: str) -> None:
         """Move an experiment to MLflow's trash, where `mlflow gc` finds it."""
-        self._post("experiments/delete", experiment_id=experiment_id)
+        self.post("experiments/delete", experiment_id=experiment_id)
 
     def create_run(self, experiment_id: str, name: str) -> RunRecord:
         """Start a run now."""
         now = _milliseconds()
-        reply = self._post(
-            "runs/create", experiment_id=experiment_id, run_name=name, start_time=now
-        )
+        reply = self.post("runs/create", experiment_id=experiment_id, run_name=name, start_time=now)
         return run_record(reply)
 
     def log_batch(
@@ -193,7 +191,7 @@ class TrackingClient:
             {"key": key, "value": value, "timestamp": now, "step": 0}
             for key, value in metrics.items()
         ]
-        self._post(
+        self.post(
             "runs/log-batch",
             run_id=run_id,
             metrics=points,
@@ -207,7 +205,7 @@ class TrackingClient:
 
     def delete_run(self, run_id: str) -> None:
         """Move a run to MLflow's trash."""
-        self._post("runs/delete", run_id=run_id)
+        self.post("runs/delete", run_id=run_id)
 
     def upload(self, path: str, content: bytes) -> None:
         """Write one artifact through the server. `path` is relative to the artifact root."""
@@ -252,16 +250,16 @@ class TrackingClient:
 
     def create_registered_model(self, name: str) -> None:
         """Create a registered model without versions."""
-        self._post("registered-models/create", name=name)
+        self.post("registered-models/create", name=name)
 
     def create_model_version(self, name: str, source: str, run_id: str) -> str:
         """Register a version whose files lie at `source`, and return its number."""
-        reply = self._post("model-versions/create", name=name, source=source, run_id=run_id)
+        reply = self.post("model-versions/create", name=name, source=source, run_id=run_id)
         return str(dig(reply, "model_version", "version"))
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Point an alias of a registered model at a version."""
-        self._post("registered-models/alias", name=name, alias=alias, version=version)
+        self.post("registered-models/alias", name=name, alias=alias, version=version)
 
     def version_by_alias(self, name: str, alias: str) -> str:
         """The number of the version that an alias points at."""
@@ -274,7 +272,8 @@ class TrackingClient:
 
     # One request.
 
-    def _post(self, route: str, **fields: Any) -> dict[str, Any]:
+    def post(self, route: str, **fields: Any) -> dict[str, Any]:
+        """One request with a body."""
         return self._call("POST", route, json.dumps(fields).encode())
 
     def get(self, route: str, **query: str) -> dict[str, Any]:
