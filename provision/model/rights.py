@@ -22,7 +22,10 @@ _NEW_NETWORK: Final = (
     "aws_vpc", "aws_default_security_group", "aws_subnet", "aws_internet_gateway", "aws_route",
     "aws_route_table", "aws_route_table_association", "aws_vpc_endpoint",
 )  # fmt: skip
-_SOMETIMES: Final = {*_ROLES, *_WATCHED, *_NEW_NETWORK, "aws_budgets_budget"}
+_BUDGET: Final = ("aws_budgets_budget", "aws_sns_topic_policy")
+_SCHEDULED: Final = ("aws_scheduler_schedule", "aws_scheduler_schedule_group", "aws_iam_role",
+                     "aws_iam_role_policy")  # fmt: skip
+_SOMETIMES: Final = {*_ROLES, *_WATCHED, *_NEW_NETWORK, *_BUDGET, *_SCHEDULED}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ def types(wanted: Wanted) -> set[str]:
         found |= set(_WATCHED)
     if wanted.cidr:
         found |= set(_NEW_NETWORK)
-    return found | ({"aws_budgets_budget"} if wanted.budget else set())
+    if wanted.scheduled:
+        found |= set(_SCHEDULED)
+    return found | (set(_BUDGET) if wanted.budget else set())
 
 
 def asks(wanted: Wanted, me: Identity) -> tuple[Ask, ...]:

@@ -2,7 +2,7 @@
 
 Recorded from the calls that Terraform 1.11 with the provider 5.100 makes for stacks/tracking (both
 profiles, `up`, a second `up` and `down`), with S3's and IAM's own names for them (Service
-Authorization Reference). `tests/unit/test_rights.py` holds the table against the modules and
+Authorization Reference); those of the scheduler are from that reference alone. `tests/unit/test_rights.py` holds the table against the modules and
 against those calls.
 """
 
@@ -129,6 +129,14 @@ ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy",
         "secretsmanager:GetSecretValue", "secretsmanager:TagResource",
     ),
+    "aws_scheduler_schedule": (
+        "iam:PassRole", "scheduler:CreateSchedule", "scheduler:DeleteSchedule",
+        "scheduler:GetSchedule", "scheduler:UpdateSchedule",
+    ),
+    "aws_scheduler_schedule_group": (
+        "scheduler:CreateScheduleGroup", "scheduler:DeleteScheduleGroup",
+        "scheduler:GetScheduleGroup", "scheduler:ListTagsForResource", "scheduler:TagResource",
+    ),
     "aws_security_group": (
         "ec2:CreateSecurityGroup", "ec2:CreateTags", "ec2:DeleteSecurityGroup",
         "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups",
@@ -138,6 +146,7 @@ ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "sns:CreateTopic", "sns:DeleteTopic", "sns:GetTopicAttributes", "sns:ListTagsForResource",
         "sns:SetTopicAttributes", "sns:TagResource",
     ),
+    "aws_sns_topic_policy": ("sns:GetTopicAttributes", "sns:SetTopicAttributes"),
     "aws_sns_topic_subscription": (
         "sns:GetSubscriptionAttributes", "sns:Subscribe", "sns:Unsubscribe",
     ),

@@ -1,8 +1,8 @@
 """The rights of the server's role, as terraform/modules/tracking-server/iam.tf grants them.
 
 Written down a second time on purpose: the audit compares what the account says with what was
-meant, not with what a changed configuration would make. `tests/unit/test_role_policy.py` holds it
-against a recorded plan.
+meant, not with what a changed configuration would make. `tests/unit/test_audit.py` holds it against
+the module's text, and `tests/terraform/test_up_road.py` against a role that was made.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def expected(wanted: Wanted, account: str, partition: str, key: str | None) -> f
         ("Allow", ("s3:GetObject",), program),
         ("Allow", ("s3:GetObject", "s3:PutObject"), f"{bucket}/provision/boot/*"),
         ("Allow", ("s3:GetObject", "s3:PutObject"), f"{bucket}/provision/public/*"),
+        ("Allow", _ON_TRANSFER, f"{bucket}/provision/transfer/*"),
+        ("Allow", ("sns:Publish",), f"arn:{partition}:sns:{here}:{wanted.names.prefix}-alarms"),
         ("Deny", ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"), program),
         ("Allow", _ON_LOGIN, f"{secret}:{wanted.names.prefix}/admin-??????"),
         ("Allow", ("rds:DescribeDBInstances",), database),
@@ -78,6 +80,7 @@ _ON_ARTIFACTS: Final = (
     "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts",
     "s3:PutObject",
 )  # fmt: skip
+_ON_TRANSFER: Final = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
 _ON_LOGIN: Final = ("secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue")
 
 

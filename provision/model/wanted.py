@@ -8,6 +8,7 @@ from typing import Any, Final
 from provision.model.aws import Network
 from provision.model.leftovers import Names
 from provision.model.prices import PROFILES
+from provision.model.schedules import schedules
 from provision.model.spec import Spec
 
 DEFAULT_RANGE: Final = "10.87.0.0/20"
@@ -31,6 +32,7 @@ class Wanted:
     instance_profile: str | None
     watched: bool
     budget: bool
+    scheduled: bool
     account: str | None
 
     @classmethod
@@ -52,6 +54,7 @@ class Wanted:
             instance_profile=aws.instance_profile,
             watched=bool(chosen["database_observed"] or chosen["flow_logs"]),
             budget=spec.lifetime.budget is not None,
+            scheduled=aws.instance_profile is None and bool(schedules(spec.name, spec.lifetime)),
             account=aws.account,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -43,6 +44,7 @@ from provision.targets.aws_account import Opening
 from provision.targets.aws_record import Access, AwsPaths
 from provision.targets.secret_questions import SecretsHere, leak
 from tests.certificates import Authority
+from tests.checkout import ROOT
 
 TABLE = Holes.from_json(json.loads(data_file("cves.json")))
 TODAY = TABLE.as_of
@@ -139,8 +141,39 @@ def test_the_database_is_the_servers_alone(rules: list[Rule], public: bool, prob
 # The role.
 
 
+MODULE = ROOT / "terraform/modules/tracking-server/iam.tf"
+STATEMENT = re.compile(
+    r'Effect += "(?P<effect>\w+)"\s+Action += (?P<actions>\[.*?\])\s+Resource += (?P<on>.*?)\n'
+)
+
+
+def granted(names: dict[str, str]) -> set[tuple[str, str, str]]:
+    """Effect, action and resource of each statement in the module's text."""
+    found = set()
+    for match in STATEMENT.finditer(MODULE.read_text(encoding="utf-8")):
+        text = match["on"].strip()
+        for name, value in names.items():
+            text = text.replace(f"${{{name}}}", value)
+            text = f'"{value}"' if text == name else text
+        resources = json.loads(text if text.startswith("[") else f"[{text}]") if '"' in text else []
+        found |= {(match["effect"], a, r) for a in json.loads(match["actions"]) for r in resources}
+    return found
+
+
+def test_the_expected_rights_are_those_of_the_module() -> None:
+    spec = Spec.model_validate({"name": "churn", "target": "aws"})
+    wanted = Wanted.of(spec, "123456789012", "eu-west-1")
+    here = "eu-west-1:123456789012"
+    names = {
+        "local.bucket_arn": f"arn:aws:s3:::{wanted.names.bucket}", "local.partition": "aws",
+        "local.database_arn": f"arn:aws:rds:{here}:db:{wanted.names.prefix}",
+        "local.here": here, "var.name": wanted.names.prefix,
+    }  # fmt: skip
+    meant = role_policy.expected(wanted, "123456789012", "aws", None)
+    assert {right[:3] for right in meant} == granted(names)
+
+
 def test_a_key_of_ones_own_is_two_rights_more() -> None:
-    """That the rest are the module's is seen by tests/terraform/test_up_road.py."""
     spec = Spec.model_validate({"name": "churn", "target": "aws"})
     wanted = Wanted.of(spec, "123456789012", "eu-west-1")
     key = "arn:aws:kms:eu-west-1:123456789012:key/1"

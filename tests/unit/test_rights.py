@@ -78,7 +78,15 @@ def test_a_course_without_roles_or_network_asks_for_less() -> None:
     }
     lab = types(wanted(instance_profile="LabInstanceProfile", network=network))
     gone = {"aws_flow_log", "aws_iam_role", "aws_vpc", "aws_budgets_budget"}
+    gone |= {"aws_scheduler_schedule", "aws_sns_topic_policy"}
     assert not lab & gone and "aws_db_instance" in lab
+
+
+def test_an_end_and_a_budget_ask_for_more() -> None:
+    lifetime = {"until": "2099-01-31", "budget": 50, "alarm_email": "a@example.org"}
+    spec = Spec.model_validate({"name": "churn", "target": "aws", "lifetime": lifetime})
+    found = types(Wanted.of(spec, ME.account, ME.region))
+    assert {"aws_scheduler_schedule", "aws_budgets_budget", "aws_sns_topic_policy"} <= found
 
 
 def test_what_has_a_known_name_is_asked_for_by_it() -> None:
