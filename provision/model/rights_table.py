@@ -1,9 +1,9 @@
 """Which actions of IAM a resource of ours takes: to make it, to look at it, and to remove it.
 
-Recorded from the calls that Terraform 1.11 with the provider 5.100 makes for stacks/tracking (both
-profiles, `up`, a second `up` and `down`), with S3's and IAM's own names for them (Service
-Authorization Reference); those of the scheduler are from that reference alone. `tests/unit/test_rights.py` holds the table against the modules and
-against those calls.
+Recorded from the calls that Terraform 1.11 with the provider 5.100 makes for stacks/tracking (the
+profile team with a budget; `up`, a second `up` and `down`), with S3's and IAM's own names for them
+(Service Authorization Reference); those of the scheduler are from that reference alone.
+`tests/unit/test_rights.py` holds the table against the modules and against those calls.
 """
 
 from __future__ import annotations
