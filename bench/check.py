@@ -100,8 +100,8 @@ def main() -> None:
     text = (
         "# A check\n\n"
         f"{machine_line()}. Medians of {ROUNDS} whole commands against a server of the local rung. "
-        f"Target: at most {LIMIT_SECONDS} s beyond what the server itself takes to answer, Python's "
-        "start included; a dead address is answered within five seconds and that.\n\n"
+        f"Target: at most {LIMIT_SECONDS} s beyond what the server itself takes to answer, "
+        "Python's start included; a dead address is answered within five seconds and that.\n\n"
         + table(
             ["what", "seconds"],
             [

@@ -62,6 +62,11 @@ class Ui(NamedTuple):
             text = _to_json(document)
         self._write(self.out, text)
 
+    def fresh_screen(self) -> None:
+        """Begin at the top of an empty terminal; nothing where there is none."""
+        if not self.as_json and self.out.isatty():
+            self.out.write("\x1b[H\x1b[2J")
+
     def line(self, text: str) -> None:
         """One line of a result that comes as a stream (logs)."""
         self._write(self.out, text)

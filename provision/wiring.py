@@ -25,7 +25,7 @@ from provision.model.spec import Spec
 from provision.model.status import StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
-from provision.targets.base import DownOptions, Holding, Progress, Remote, Target
+from provision.targets.base import DownOptions, Holding, Progress, Remote, Target, UpOptions
 
 if TYPE_CHECKING:
     from provision.accounts import Accounts
@@ -83,6 +83,10 @@ class OpenedStack:
         )
         in_account = self.spec.target in IN_AN_ACCOUNT
         return with_lifetime(seen, lifetime, datetime.now(UTC), in_account=in_account)
+
+    def drift(self, progress: Progress) -> Sequence[str]:
+        """What Terraform would change, as lines; raises `UsageError` where it does not work."""
+        return lifecycle.plan(self.target, self.spec.name, UpOptions(), progress).lines
 
     def require_endpoint(self) -> Endpoint:
         """The endpoint; raises `MissingError` before the first `up`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from provision.cli.parser_check import check_commands, check_flags
+from provision.cli.parser_check import check_commands, check_flags, status_flags
 from provision.cli.parser_data import data_commands
 from provision.cli.parser_doctor import doctor_commands
 from provision.cli.parser_people import people_commands
@@ -119,8 +119,10 @@ def _life_commands(commands: Subparsers, common: Parser) -> None:
     add = Adder(commands, common)
     status = add(
         "status", lazy("status", "status"), "show state, address, size and what is in it",
-        "provision status", "provision status --json", "provision status --offline",
+        "provision status", "provision status --watch", "provision status --drift",
+        "provision status --json", "provision status --offline",
     )  # fmt: skip
+    status_flags(status)
     status.add_argument(
         "--offline", action="store_true", help="as recorded last: ask nobody, answer at once"
     )

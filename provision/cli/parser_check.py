@@ -38,6 +38,18 @@ def check_flags(check: Parser) -> None:
     )  # fmt: skip
 
 
+def status_flags(status: Parser) -> None:
+    """How `status` may look."""
+    status.add_argument(
+        "--watch", nargs="?", type=_seconds, const=10.0, metavar="SECONDS",
+        help="show it again every so many seconds (10), until interrupted",
+    )  # fmt: skip
+    status.add_argument(
+        "--drift", action="store_true",
+        help="on AWS: also let Terraform compare; exit code 3 when something differs",
+    )  # fmt: skip
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)

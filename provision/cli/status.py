@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from argparse import Namespace
 
 from provision.cli import status_texts
@@ -11,10 +12,26 @@ from provision.ui import Ui
 
 
 def status(arguments: Namespace, ui: Ui) -> int:
-    """Show the stack; exit code 1 when it should run and cannot."""
-    result = _recorded(arguments) if arguments.offline else _looked_at(arguments)
-    ui.result("status", result, status_texts.status(result, ui.paint))
-    return 1 if result.state is State.FAILED else 0
+    """Show the stack, once or again and again (`--watch`).
+
+    Exit code 1 when it should run and cannot, 6 when it runs and does not work, 3 for drift.
+    """
+    while True:
+        result = _recorded(arguments) if arguments.offline else _looked_at(arguments, ui)
+        if arguments.watch:
+            ui.fresh_screen()
+        ui.result("status", result, status_texts.status(result, ui.paint))
+        if not arguments.watch:
+            return _code(result)
+        time.sleep(arguments.watch)
+
+
+def _code(result: StatusResult) -> int:
+    if result.state is State.FAILED:
+        return 1
+    if any(finding.outcome == "failed" for finding in result.attention):
+        return 6
+    return 3 if result.drift else 0
 
 
 def _recorded(arguments: Namespace) -> StatusResult:
@@ -23,12 +40,15 @@ def _recorded(arguments: Namespace) -> StatusResult:
     return offline_status(read_settings(arguments.file, arguments.state_dir))
 
 
-def _looked_at(arguments: Namespace) -> StatusResult:
-    from provision.looking import known_status  # noqa: PLC0415 - each way loads only its own
+def _looked_at(arguments: Namespace, ui: Ui) -> StatusResult:
+    from provision.app.standing import noticed  # noqa: PLC0415 - each way loads only its own
+    from provision.looking import known_status  # noqa: PLC0415
 
-    known = known_status(read_settings(arguments.file, arguments.state_dir))
+    settings = read_settings(arguments.file, arguments.state_dir)
+    known = None if arguments.drift else known_status(settings)
     if known is not None:
-        return known
+        return noticed(known)
     from provision.cli.context import open_stack  # noqa: PLC0415 - loads pydantic and YAML
 
-    return open_stack(arguments).status()
+    stack = open_stack(arguments)
+    return noticed(stack.status(), stack.drift(ui) if arguments.drift else None)

@@ -43,9 +43,18 @@ def status(result: StatusResult, paint: Paint) -> str:
         rows.append(("disk", f"{amount(result.data_bytes)} used, {amount(result.free_bytes)} free"))
     if result.until:
         rows.append(("until", result.until))
+    if result.drift is not None:
+        rows.append(("drift", "; ".join(result.drift) or "none"))
     rows += _server_rows(result.server)
     rows += [("note", words) for words in result.lifetime]
-    return columns(rows)
+    lines = [_notice(finding, paint) for finding in result.attention]
+    return "\n".join([columns(rows), *lines])
+
+
+def _notice(finding: Any, paint: Paint) -> str:
+    style = "bad" if finding.outcome == "failed" else "warn"
+    head = paint(style, f"{finding.id}: {finding.observed}")
+    return f"{head}\n  cause: {finding.cause}\n  next step: {finding.next_step}"
 
 
 def _server_rows(server: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -55,7 +64,9 @@ def _server_rows(server: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     rows = [("server", str(server.get("state", "unknown")))]
     if database:
         answer = f"{database.get('kind')}, schema {database.get('revision')}"
+        answer += _sizes(database)
         rows.append(("database", answer if database.get("ok") else str(database.get("error"))))
+    rows += _machine_rows(server)
     if counts:
         rows.append(
             (
@@ -64,4 +75,24 @@ def _server_rows(server: Mapping[str, Any] | None) -> list[tuple[str, str]]:
                 f"{counts.get('registered_models')} registered models",
             )
         )
+    return rows
+
+
+def _sizes(database: Mapping[str, Any]) -> str:
+    text = f", {amount(database['bytes'])}" if "bytes" in database else ""
+    if "connections" in database:
+        text += f", {database['connections']} of {database['connections_most']} connections"
+    return text
+
+
+def _machine_rows(server: Mapping[str, Any]) -> list[tuple[str, str]]:
+    machine, rows = server.get("machine") or {}, []
+    if "disk_free_bytes" in machine:
+        free, total = amount(machine["disk_free_bytes"]), amount(machine["disk_bytes"])
+        rows.append(("server's disk", f"{free} of {total} free"))
+    if "memory_available_bytes" in machine:
+        free, total = amount(machine["memory_available_bytes"]), amount(machine["memory_bytes"])
+        rows.append(("its memory", f"{free} of {total} available"))
+    if server.get("certificate_ends"):
+        rows.append(("certificate", f"until {server['certificate_ends']}"))
     return rows

@@ -30,7 +30,8 @@ class StatusResult:
     """A stack now: from its machine, and, while it runs, from the server itself.
 
     Sizes in bytes, times in seconds. `until` is the last day it is needed (ISO 8601), `place` the
-    account of a stack that is not on this machine.
+    account of a stack that is not on this machine. `drift` is what Terraform would change, `None`
+    where it was not asked; `attention` are findings to see to.
     """
 
     name: str
@@ -49,3 +50,5 @@ class StatusResult:
     server: Mapping[str, Any] | None = None
     place: str = ""
     lifetime: Sequence[str] = ()
+    drift: Sequence[str] | None = None
+    attention: Sequence[Any] = ()

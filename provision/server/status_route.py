@@ -43,6 +43,18 @@ _COUNTS = {
     ),
 }
 
+# Bytes, and how many connections there are and may be.
+_SIZES = {
+    "sqlite": {
+        "bytes": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    },
+    "postgresql": {
+        "bytes": "SELECT pg_database_size(current_database())",
+        "connections": "SELECT sum(numbackends) FROM pg_stat_database",
+        "connections_most": "SELECT current_setting('max_connections')",
+    },
+}
+
 
 @dataclass(frozen=True)
 class _Database:
@@ -76,6 +88,7 @@ def _document(engine: Engine, destination: str, started_at: str) -> dict[str, An
         "started_at": started_at,
         "database": database.facts,
         "artifacts": {"ok": problem is None, "error": problem},
+        "machine": machine_facts(destination),
         "counts": database.counts,
     }
 
@@ -92,11 +105,13 @@ def _engine(url: str) -> Engine:
 
 def _database(engine: Engine) -> _Database:
     began = time.perf_counter()
-    revision, counts, problem = None, None, None
+    revision, counts, problem, size = None, None, None, {}
     try:
         with engine.connect() as connection:
             revision = _scalar(connection, "SELECT version_num FROM alembic_version")
             counts = {name: int(_scalar(connection, sql)) for name, sql in _COUNTS.items()}
+            sizes = _SIZES.get(engine.dialect.name, {})
+            size = {name: int(_scalar(connection, sql)) for name, sql in sizes.items()}
     except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         problem = first_line(error)
     facts = {
@@ -105,6 +120,7 @@ def _database(engine: Engine) -> _Database:
         "milliseconds": round((time.perf_counter() - began) * 1000, 1),
         "revision": revision,
         "error": problem,
+        **size,
     }
     return _Database(facts, counts)
 
@@ -145,3 +161,19 @@ def _remote_problem() -> str | None:
     handlers = import_module("mlflow.server.handlers")
     handlers._get_artifact_repo_mlflow_artifacts().list_artifacts("provision-status")
     return None
+
+
+def machine_facts(destination: str) -> dict[str, int]:
+    """Bytes of the disk that holds the artifacts (or the root's), and of memory."""
+    folder = _folder(destination)
+    disk = os.statvfs(folder if folder is not None and folder.exists() else "/")
+    facts = {
+        "disk_bytes": disk.f_blocks * disk.f_frsize,
+        "disk_free_bytes": disk.f_bavail * disk.f_frsize,
+    }
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        facts["memory_bytes"] = int(lines["MemTotal"].split()[0]) * 1024
+        facts["memory_available_bytes"] = int(lines["MemAvailable"].split()[0]) * 1024
+    return facts

@@ -35,6 +35,9 @@ def test_it_counts_what_is_active(tmp_path: Path) -> None:
     assert status["database"]["kind"] == "sqlite"
     assert status["database"]["ok"] and status["database"]["revision"]
     assert status["artifacts"] == {"ok": True, "error": None}
+    assert status["database"]["bytes"] > 0
+    assert 0 < status["machine"]["disk_free_bytes"] < status["machine"]["disk_bytes"]
+    assert 0 < status["machine"]["memory_available_bytes"] < status["machine"]["memory_bytes"]
 
 
 def _prompt_tag() -> dict[str, str]:

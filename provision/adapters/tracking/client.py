@@ -16,6 +16,7 @@ from provision._version import __version__
 from provision.adapters.tracking.connecting import (
     basic,
     exchange_error,
+    last_day,
     parse_uri,
     read_password,
     tls_context,
@@ -158,11 +159,17 @@ class TrackingClient:
         return answer.body.decode("utf-8", "replace").strip()
 
     def server_status(self) -> dict[str, Any] | None:
-        """What a server started by this package says about itself; None from any other server."""
+        """What a server started by this package says about itself; None from any other server.
+
+        A degraded one says so with 503. `certificate_ends` is the last day (ISO 8601) of the
+        certificate that it showed.
+        """
         answer = self._send("GET", "/provision/status")
         if answer.status == 404:
             return None
-        return json_object(raise_for_status("GET /provision/status", answer))
+        if answer.status != 503:
+            raise_for_status("GET /provision/status", answer)
+        return {**json_object(answer), **last_day(self._connection.sock)}
 
     def create_experiment(self, name: str) -> str:
         """Create an experiment and return its id."""

@@ -7,6 +7,7 @@ import http.client
 import importlib.util
 import ssl
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -105,3 +106,12 @@ def exchange_error(what: str, error: Exception) -> TrackingError:
     # A TLS alert record: the program expects TLS, and was sent a plain request.
     reason = "speaks-tls" if "\x15\x03" in str(error) else ""
     return TrackingError(ErrorKind.NOT_HTTP, f"{what}: {error!r}", reason=reason)
+
+
+def last_day(connected: object) -> dict[str, str]:
+    """`certificate_ends`, of a connection with TLS; nothing of another."""
+    certificate = connected.getpeercert() if isinstance(connected, ssl.SSLSocket) else None
+    if not certificate:
+        return {}
+    seconds = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    return {"certificate_ends": datetime.fromtimestamp(seconds, UTC).date().isoformat()}

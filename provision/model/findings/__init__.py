@@ -17,6 +17,7 @@ from provision.model.findings import (
     files,
     network,
     preflight,
+    standing,
     tracking,
 )
 from provision.model.problem import Group, Layer, Problem
@@ -66,6 +67,7 @@ GROUPS: Final = (
         preflight.PROBLEMS,
     ),
     Group("Safety", "provision audit", audit.LAYERS, audit.PROBLEMS),
+    Group("While it stands", "provision status", standing.LAYERS, standing.PROBLEMS),
 )
 
 PROBLEMS: Final[Mapping[str, Problem]] = {
