@@ -44,7 +44,7 @@ lint: $(VENV)/.dev ## ruff and mypy --strict
 judges: $(JUDGES)/.done ## install the programs that judge the Terraform code from outside
 
 bench: $(VENV)/.dev ## measure, side by side; rewrites the tables in bench/results
-	@$(BIN)/python bench/cli.py && $(BIN)/python bench/start.py && $(BIN)/python bench/server.py && $(BIN)/python bench/archive.py && $(BIN)/python bench/readme.py
+	@$(BIN)/python bench/cli.py && $(BIN)/python bench/start.py && $(BIN)/python bench/server.py && $(BIN)/python bench/archive.py && $(BIN)/python bench/check.py && $(BIN)/python bench/readme.py
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation -o dist .

@@ -32,6 +32,13 @@ def figures() -> str:
     help_text = f"{cli['provision --help']['ratio']:.1f} times a bare Python"
     mlflow_text = f"`mlflow --version`: {cli['mlflow --version']['ratio']:.0f} times"
     rows.append(["`provision --help`", help_text, mlflow_text])
+    check = results("check")
+    mlflow = f"MLflow's client: {'' if check['dead']['mlflow_ended'] else 'more than '}"
+    mlflow += f"{check['dead']['mlflow_s']:.0f} s to its error"
+    own = f"{check['healthy']['cpu_s']:.2f} s of CPU beside the server's answers"
+    rows.append(["`provision check`, a healthy server", own, ""])
+    dead = f"answered in {check['dead']['check_s']:.1f} s"
+    rows.append(["`provision check --client`, an address that drops packets", dead, mlflow])
     archive = f"{results('archive')['ratio']:.0f} times as fast as the REST-based export tool"
     rows.append(["`provision archive`, 10,000 runs with 50 metrics each", archive, ""])
     return table(["what", "measured", ""], rows) + "\n"

@@ -21,12 +21,24 @@ from provision.model.outputs import Outputs
 from provision.model.report import Finding, Report
 from provision.settings import Settings
 from provision.targets.aws_record import AwsPaths, AwsRecord
+from provision.targets.base import Progress, UpOptions
 
 if TYPE_CHECKING:
     from provision.wiring import OpenedStack
 
 PATIENCE_SECONDS: Final = 5.0
 """How long `provision check` waits for a connection and for the first answer."""
+
+_MENDED_BY_UP: Final = frozenset(
+    {
+        "tcp.refused",
+        "http.closed",
+        "http.gateway",
+        "tls.ca-file",
+        "database.no-folder",
+        "artifact-folder.not-writable",
+    }
+)
 
 # What a machine of ours never has open to the world: shells, databases, MLflow without TLS.
 _PORTS: Final = {22: "SSH", 5000: "MLflow without TLS", 5432: "PostgreSQL"}
@@ -52,6 +64,18 @@ def check(
     )
     client = partial(TrackingClient.from_endpoint, timeout=timeout)
     return look(endpoint, client, time.perf_counter, looks, on_layer=on_layer)
+
+
+def mend(stack: OpenedStack, report: Report, progress: Progress) -> bool:
+    """Apply the next step of a broken layer where that is safe: `up`, of a stack on this machine.
+
+    False where a person has to decide: anything that costs money, opens a door or loses data.
+    """
+    failure = report.first_failure
+    if failure is None or failure.id not in _MENDED_BY_UP or stack.spec.target != "local":
+        return False
+    stack.target.up(UpOptions(), progress)
+    return True
 
 
 def _record(stack: OpenedStack) -> AwsRecord | None:

@@ -85,6 +85,9 @@ class MemoryServer:
         self._enter("version")
         return self.served_version
 
+    def server_status(self) -> dict[str, Any] | None:
+        return None
+
     def create_experiment(self, name: str) -> str:
         self._enter("create_experiment")
         self.existing["experiment"] = name

@@ -64,8 +64,30 @@ def upload(session: Session) -> str:
     # Noted before it is tried: a failed upload may have left a part behind.
     below = session.folder.rpartition("/")[0]
     session.undo.append((f"artifacts below {below}", lambda: session.server.delete_artifact(below)))
-    session.server.upload(_path(session), session.content)
+    with _told_more(session, _ARTIFACT_BYTES):
+        session.server.upload(_path(session), session.content)
     return f"{small_size()} to {artifact_uri}"
+
+
+@contextlib.contextmanager
+def _told_more(session: Session, size: int) -> Iterator[None]:
+    """Where MLflow says no more than 500, ask a server of ours whether its disk has room."""
+    try:
+        yield
+    except TrackingError as error:
+        if error.status < 500 or not _lacks_room(session, size):
+            raise
+        message = f"{error.message}; its disk has less than {size} bytes left"
+        body = f"{error.body} no space left on device"
+        raise TrackingError(error.kind, message, status=error.status, body=body) from error
+
+
+def _lacks_room(session: Session, size: int) -> bool:
+    with contextlib.suppress(TrackingError):
+        facts = session.server.server_status() or {}
+        free = (facts.get("machine") or {}).get("disk_free_bytes")
+        return free is not None and int(free) < size
+    return False
 
 
 def download(session: Session) -> str:
@@ -105,7 +127,8 @@ def large(session: Session) -> str:
     path = f"{session.folder}/provision-check-large.bin"
     # The same block again and again: its digest is known without keeping what was sent.
     block = secrets.token_bytes(_BLOCK)
-    session.server.upload_stream(path, session.large, _blocks(block, session.large))
+    with _told_more(session, session.large):
+        session.server.upload_stream(path, session.large, _blocks(block, session.large))
     sent = _sha256(_blocks(block, session.large))
     got = _sha256(session.server.download_stream(path))
     if sent != got:

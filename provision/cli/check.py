@@ -28,13 +28,21 @@ def check(arguments: Namespace, ui: Ui) -> int:
 
 def _of_the_stack(arguments: Namespace, ui: Ui) -> Report:
     stack = open_stack(arguments)
-    return wiring_check.check(
-        stack,
-        endpoint_of(stack, arguments),
-        lambda finding: _show(finding, ui),
-        timeout=arguments.timeout,
-        large=_bytes(arguments.size) if arguments.size else 0,
-    )
+
+    def look() -> Report:
+        return wiring_check.check(
+            stack,
+            endpoint_of(stack, arguments),
+            lambda finding: _show(finding, ui),
+            timeout=arguments.timeout,
+            large=_bytes(arguments.size) if arguments.size else 0,
+        )
+
+    report = look()
+    if arguments.fix and wiring_check.mend(stack, report, ui):
+        ui.note("that was mended by provision up; looking again")
+        return look()
+    return report
 
 
 def _of_this_machine(arguments: Namespace, ui: Ui) -> Report:

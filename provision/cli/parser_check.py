@@ -29,6 +29,10 @@ def check_flags(check: Parser) -> None:
     )  # fmt: skip
     check.add_argument("--size", metavar="SIZE", help="also send an artifact this large, as 1GiB")
     check.add_argument(
+        "--fix", action="store_true",
+        help="mend what provision up mends on this machine, and look again",
+    )  # fmt: skip
+    check.add_argument(
         "--client", action="store_true",
         help="look at this machine instead: its variables, files and MLflow, and its own server",
     )  # fmt: skip
