@@ -53,6 +53,7 @@ CASES: dict[str, tuple[str | None, str]] = {
     "env-never-started": (GOOD, "env"),
     "env-never-started-json": (GOOD, "env --json"),
     "check-never-started": (GOOD, "check"),
+    "audit-never-started": (GOOD, "audit"),
     "explain": (None, "explain host.not-allowed"),
     "explain-json": (None, "explain host.not-allowed --json"),
     "explain-layer": (None, "explain tls"),
