@@ -69,6 +69,7 @@ def _up_options(arguments: Namespace, ui: Ui, name: str) -> UpOptions:
         arguments.emulated,
         approve=approval(ui, name, agreed=arguments.yes),
         allowed=frozenset(arguments.replace),
+        unasked=arguments.unasked,
     )
 
 

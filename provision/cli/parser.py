@@ -110,6 +110,10 @@ def _up_flags(up: Parser) -> None:
     )  # fmt: skip
     up.add_argument("--yes", action="store_true", help="target aws: do not ask before changes")
     up.add_argument(
+        "--unasked", action="store_true",
+        help="target aws: go on although the account was not asked what doctor asks",
+    )  # fmt: skip
+    up.add_argument(
         "--replace", action="append", default=[], choices=("database", "bucket"),
         help="target aws: let this be replaced, with what is in it; may be given twice",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,8 @@ from provision.model.rights_table import ACTIONS, ALWAYS
 from provision.model.wanted import Wanted
 
 _SHOWN: Final = 6
+# Kinds of resources in RDS' ARNs (Service Authorization Reference, Amazon RDS).
+_RDS: Final = {"DBSubnetGroup": "subgrp", "DBParameterGroup": "pg"}
 _ANY: Final = "*"
 _ON_OBJECTS: Final = ("GetObject", "PutObject", "DeleteObject", "DeleteObjectVersion")
 _ROLES: Final = ("aws_iam_role", "aws_iam_role_policy", "aws_iam_role_policy_attachment",
@@ -38,12 +41,17 @@ class Ask:
 
 @dataclass(frozen=True)
 class Decision:
-    """IAM's decision on one action; `organization` and `boundary` say whether these allow it."""
+    """IAM's decision on one action; `organization` and `boundary` say whether these allow it.
+
+    `depends` names the facts of the real request that its policies ask for, and a simulation does
+    not have (tags, addresses, a second factor).
+    """
 
     action: str
     allowed: bool
     organization: bool = True
     boundary: bool = True
+    depends: tuple[str, ...] = ()
 
 
 def types(wanted: Wanted) -> set[str]:
@@ -83,6 +91,11 @@ def _resources(action: str, wanted: Wanted, me: Identity) -> tuple[str, ...]:
         within = "/x" if name in _ON_OBJECTS else ""
         return (f"arn:{me.partition}:s3:::{bucket}{within}",)
     known = {
+        "rds": f"{here}:{_RDS.get(_thing(name), 'db')}:{prefix}",
+        "logs": f"{here}:log-group:/{prefix}/flow",
+        "cloudwatch": f"{here}:alarm:{prefix}-server-unhealthy",
+        "scheduler": f"{here}:schedule-group/{prefix}",
+        "budgets": f"{start}::{me.account}:budget/{prefix}-month",
         "iam": f"{start}::{me.account}:{'instance-profile' if 'Profile' in name else 'role'}"
         f"/{prefix}-server",
         "sns": f"{here}:{prefix}-alarms",
@@ -91,12 +104,21 @@ def _resources(action: str, wanted: Wanted, me: Identity) -> tuple[str, ...]:
     return (known.get(service, _ANY),)
 
 
+def _thing(name: str) -> str:
+    """`DBSubnetGroup` of `CreateDBSubnetGroup`."""
+    return re.sub(r"^(Create|Delete|Modify|AddTagsTo)", "", name)
+
+
 def judged(decisions: Sequence[Decision] | None) -> Verdict:
     """What IAM's decisions mean: the first cause that nobody in the account can mend counts."""
     if decisions is None:
         return Verdict("not asked: nobody can ask for such credentials", "rights.not-simulated")
-    denied = [d for d in decisions if not d.allowed]
+    open_ = [d for d in decisions if not d.allowed and d.depends]
+    denied = [d for d in decisions if not d.allowed and not d.depends]
     total = len({d.action for d in decisions})
+    if not denied and open_:
+        facts = {"keys": ", ".join(sorted({key for d in open_ for key in d.depends}))}
+        return Verdict(f"{len(open_)} of {total} actions depend", "rights.depends", facts)
     if not denied:
         return Verdict(f"all {total} actions")
     for problem, ours in (

@@ -106,8 +106,9 @@ class AwsTarget:
         with self._opened(self._is_emulated(options), progress, moves=True) as work:
             fresh, cut_off = self._is_fresh(), self._is_suspicious(work)
             self._wake(work, progress)
+            ask = None if options.unasked else self._ask
             planned = planned_to_last(
-                work, options.allowed, progress, self._ask, fresh=fresh, cut_off=cut_off
+                work, options.allowed, progress, ask, fresh=fresh, cut_off=cut_off
             )
             if not planned.nothing:
                 options.approve(words(planned.plan))

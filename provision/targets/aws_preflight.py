@@ -54,7 +54,8 @@ class Preflight:
             raise MissingError(
                 "nothing was made, as it would fail: "
                 + "\n".join(f"{one.cause} ({one.id})" for one in failed),
-                next_step="\n".join(one.next_step for one in failed),
+                next_step="\n".join(one.next_step for one in failed)
+                + "\nif you know better: provision up --unasked",
             )
 
 
@@ -73,17 +74,18 @@ def planned_to_last(  # noqa: PLR0913 - the last two are passed by name
     work: AwsWork,
     allowed: frozenset[str],
     progress: Progress,
-    ask: Ask,
+    ask: Ask | None,
     *,
     fresh: bool,
     cut_off: bool,
 ) -> Planned:
     """The plan of `up`, once nothing speaks against it: no guard, and nothing that AWS lacks.
 
-    A stack that was never applied (`fresh`) is asked for at AWS while Terraform plans. What was
+    A stack that was never applied (`fresh`) is asked for at AWS while Terraform plans, unless
+    there is nobody to `ask`. What was
     `cut_off` may have left things that no state knows. Raises `RefusedError` and `MissingError`.
     """
-    preflight = Preflight(work, ask) if fresh else None
+    preflight = Preflight(work, ask) if fresh and ask is not None else None
     try:
         planned = work.plan(progress, fresh=fresh, look_around=fresh or cut_off, allowed=allowed)
     except ProvisionError:

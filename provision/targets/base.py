@@ -40,8 +40,8 @@ class UpOptions:
     """How `up` was asked.
 
     A port instead of the spec's; leave to migrate an older database. In an account: the emulated
-    one instead of a real one, whom to show the plan to, and what may be replaced although it holds
-    data (`database`, `bucket`).
+    one instead of a real one, whom to show the plan to, what may be replaced although it holds
+    data (`database`, `bucket`), and whether the account is not to be asked beforehand (`unasked`).
     """
 
     port: int | None = None
@@ -49,6 +49,7 @@ class UpOptions:
     emulated: bool = False
     approve: Approve = approve_all
     allowed: frozenset[str] = frozenset()
+    unasked: bool = False
 
 
 @dataclass(frozen=True)

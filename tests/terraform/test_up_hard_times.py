@@ -72,6 +72,7 @@ def test_what_would_fail_is_said_before_anything_is_made(stormy: Stormy) -> None
     iam.create_role(RoleName="LabRole", AssumeRolePolicyDocument="{}")
     up = stormy.laptop.say("up", "--yes")
     iam.delete_role(RoleName="LabRole")
+    assert "provision up --unasked" in up.next_step
     assert (up.code, up.document["error"]["kind"]) == (5, "MissingError"), up.err
     assert "nothing was made" in up.message and "account.learner-lab-region" in up.message
     assert inventory(stormy.aws) == stormy.before

@@ -96,6 +96,11 @@ def test_what_has_a_known_name_is_asked_for_by_it() -> None:
     assert found["s3:DeleteObjectVersion"] == f"{bucket}/x"
     assert found["iam:PassRole"] == "arn:aws:iam::123456789012:role/provision-churn-server"
     assert found["ec2:RunInstances"] == "*"
+    rds = "arn:aws:rds:eu-west-1:123456789012"
+    assert found["rds:CreateDBInstance"] == f"{rds}:db:provision-churn"
+    assert found["rds:DeleteDBSubnetGroup"] == f"{rds}:subgrp:provision-churn"
+    assert found["rds:ModifyDBParameterGroup"] == f"{rds}:pg:provision-churn"
+    assert found["rds:DescribeDBInstances"] == "*"
 
 
 @pytest.mark.parametrize(
@@ -108,6 +113,11 @@ def test_what_has_a_known_name_is_asked_for_by_it() -> None:
         (
             [Decision("a:B", False), Decision("a:C", False, organization=False)],
             "rights.organization",
+        ),
+        ([Decision("a:B", False, depends=("aws:SourceIp",))], "rights.depends"),
+        (
+            [Decision("a:B", False, depends=("aws:SourceIp",)), Decision("a:C", False)],
+            "rights.missing",
         ),
         (None, "rights.not-simulated"),
     ],

@@ -76,4 +76,5 @@ def _decision(result: dict[str, Any]) -> Decision:
         allowed=result["EvalDecision"] == "allowed",
         organization=by_organization.get("AllowedByOrganizations", True),
         boundary=by_boundary.get("AllowedByPermissionsBoundary", True),
+        depends=tuple(result.get("MissingContextValues") or ()),
     )

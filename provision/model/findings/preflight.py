@@ -186,6 +186,15 @@ PROBLEMS: Final = (
         "(`AWS_PROFILE=NAME`).",
     ),
     Problem(
+        "rights.depends",
+        "Whether these credentials may do all that is needed depends on what only the real request "
+        "has: {keys}.",
+        "If `up` is refused something, ask the administrator about these conditions; what "
+        "was made until then is taken up by the next `up`.",
+        Outcome.WARNING,
+        Severity.LOW,
+    ),
+    Problem(
         "rights.not-simulated",
         "These credentials may not ask IAM whether they are allowed what the stack needs "
         "(iam:SimulatePrincipalPolicy), so a missing right shows only when it is used.",
