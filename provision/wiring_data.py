@@ -65,11 +65,12 @@ def gc(
 ) -> data.GcResult:
     """Delete what MLflow's trash holds, once `confirm` has returned.
 
-    Raises `MissingError` for a stack in an account.
+    Raises `MissingError` for a stack whose artifacts are in a bucket.
     """
-    if stack.spec.target in IN_AN_ACCOUNT:
+    if stack.spec.target in (*IN_AN_ACCOUNT, "compose"):
+        where = "runs in containers" if stack.spec.target == "compose" else "is in an account"
         raise MissingError(
-            f"{stack.spec.name} is in an account, where this version does not clean up yet",
+            f"{stack.spec.name} {where}, where this version does not clean up yet",
             next_step="leave the trash there: it costs only what it takes in the bucket",
         )
     return _work(stack, progress).gc(stack.target, stack.spec.name, older_than, confirm)

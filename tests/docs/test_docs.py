@@ -62,7 +62,7 @@ def reader(cli: Cli, tools: Path) -> Cli:
 def shell(reader: Cli, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", script], cwd=reader.folder, env=reader.env(),
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=1200,
     )  # fmt: skip
 
 
