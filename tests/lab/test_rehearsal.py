@@ -191,7 +191,7 @@ def test_the_audit_looks_at_the_machine_too(life: Life) -> None:
     assert "TLS 1.2 and TLS 1.3 alone" in seen
     assert any("logs of the machine" in observed for observed in seen)
 
-    shown = "sh -c 'sleep 900 $(cat /etc/provision/admin-password)'"
+    shown = "sh -c 'sleep 900; :' \"$(cat /etc/provision/admin-password)\""
     leak = f"systemd-run --quiet --unit leak {shown}"
     assert life.type(f"provision ssh -- {shlex.quote(leak)}").returncode == 0
     again = life.type("provision audit --json")
