@@ -21,13 +21,13 @@ from datetime import datetime
 from urllib.parse import quote
 
 from common import machine_line, table, write
-from machines import MLFLOW, Group, Watch, World, client_works, until, world
+from machines import Group, Watch, World, client_works, until, world
 
 from provision.emulator.lab import archive, image
 from provision.emulator.lab.client import cache_folder
-from provision.model.boot import BootReport
 from provision.model.endpoint import Endpoint
-from tests.lab.stack import NAME
+from tests.lab.host import MLFLOW
+from tests.lab.stack import NAME, Stack
 
 Phases = dict[str, tuple[float, float]]
 
@@ -137,9 +137,10 @@ def from_ours(place: World) -> Phases:
         endpoint = place.endpoint(stack)
         assert endpoint is not None
         end = passes(endpoint)
-        until(lambda: place.report(stack).get("state") == "ready", "it is ready", _PATIENCE)
+        until(lambda: _state(place, stack) == "ready", "it is ready", _PATIENCE)
         time.sleep(0.2)
-    report = BootReport.from_json(json.dumps(place.report(stack)))
+    report = place.report(stack)
+    assert report is not None
     moments = [("", began), ("boot", _seconds(report.started_at))]
     for phase in report.phases:
         assert phase.started_at and phase.ended_at
@@ -147,6 +148,11 @@ def from_ours(place: World) -> Phases:
         moments += [("rest", _seconds(phase.started_at)), (name, _seconds(phase.ended_at))]
     last = moments[-1][1]
     return measured([*moments, ("client", max(end, last))], watch)
+
+
+def _state(place: World, stack: Stack) -> str:
+    report = place.report(stack)
+    return report.state if report else ""
 
 
 def _seconds(moment: str) -> float:
@@ -203,10 +209,11 @@ def main() -> None:
     found = {name: medians(rounds) for name, rounds in taken.items()}
     ratio = found["recipe"]["whole"][1] / found["ours"]["whole"][1]
     best = against_best(found["ours"])
+    counted = f"Medians of {count} boots each," if count > 1 else "One boot each,"
     head = ["phase", "recipe: s", "CPU s", "provision: s", "CPU s"]
     text = (
         "# From a machine's first moment to a passing client check\n\n"
-        f"{machine_line()}. Medians of {count} boots each, in turn, every one a new machine, "
+        f"{machine_line()}. {counted} in turn, every one a new machine, "
         "database and bucket. Packages come from the lab's shelf at the speed of a local disk, "
         "and the image is of this month: a real network and an older image make the recipe's "
         f"share larger. Targets: the recipe's CPU at least {TARGET:.0f} times ours; ours for "

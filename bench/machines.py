@@ -6,7 +6,6 @@ Needs what `provision rehearse` needs (docs/rehearsal.md); stays up while it mea
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -19,25 +18,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from provision.adapters.cloud.host import read_login
-from provision.adapters.cloud.objects import Bucket, read_object
-from provision.adapters.cloud.session import Cloud
 from provision.adapters.tracking import TrackingClient
-from provision.adapters.wheels import WheelCache
 from provision.emulator import client as accounts
-from provision.emulator.client import Emulated
 from provision.emulator.lab.client import Lab
 from provision.errors import ProvisionError
-from provision.host.settings import HostSettings
-from provision.host.user_data import user_data
-from provision.model.boot import CA_KEY
-from provision.model.endpoint import Credentials, Endpoint
-from provision.targets import host_bundle
-from tests.lab.stack import ACCOUNT, NAME, REGION, Maker, Stack
+from provision.model.endpoint import Endpoint
+from tests.lab.host import Booting
+from tests.lab.stack import REGION, Maker, Stack
 
-MLFLOW = "3.17.2"
 _GROUPS = Path("/sys/fs/cgroup")
-_CACHE = Path(tempfile.gettempdir()) / "provision-bench-wheels"
 
 
 @dataclass
@@ -107,70 +96,14 @@ class Watch:
 
 
 @dataclass
-class World:
+class World(Booting):
     """One lab with one machine at most."""
-
-    account: Emulated
-    lab: Lab
-    make: Maker
-    folder: Path
 
     def boot(self, text: Callable[[str, str], str]) -> Stack:
         """Make a stack with a database, and a machine that boots from this user data."""
         made = self.make.stack(text, database=True)
         self.lab.look()
         return made
-
-    @property
-    def cloud(self) -> Cloud:
-        return Cloud(self.account.over(os.environ), REGION)
-
-    def deliver(self, bucket: str, address: str, **changes: object) -> None:
-        """Put the bundle of our host into the bucket, as `up` does."""
-        cache = WheelCache(_CACHE, sys.executable, os.environ)
-        settings = HostSettings(
-            name=NAME,
-            region=REGION,
-            bucket=bucket,
-            artifact_root=f"s3://{bucket}/artifacts",
-            database_identifier=NAME,
-            mlflow_version=MLFLOW,
-            admin_secret=f"{NAME}/admin",
-            hosts=(address,),
-            **changes,  # type: ignore[arg-type]
-        )
-        files = host_bundle.fetched(cache, "x86_64", settings.packages)
-        made = host_bundle.bundle(settings, "x86_64", files)
-        host_bundle.upload(self.cloud, Bucket(bucket, ACCOUNT), made)
-
-    def ours(self, **changes: object) -> Stack:
-        """Boot our host; `changes` are its settings'."""
-
-        def text(bucket: str, address: str) -> str:
-            self.deliver(bucket, address, **changes)
-            return user_data(name=NAME, region=REGION, bucket=bucket)
-
-        return self.boot(text)
-
-    def endpoint(self, stack: Stack) -> Endpoint | None:
-        """How clients get in; None while the host has not written what they need."""
-        authority = read_object(self.cloud, Bucket(stack.bucket, ACCOUNT), CA_KEY)
-        login = read_login(self.cloud, f"{NAME}/admin") if authority else None
-        if authority is None or login is None:
-            return None
-        ca, password = self.folder / "ca.pem", self.folder / "password"
-        ca.write_bytes(authority)
-        password.touch(0o600)
-        password.write_text(login.password.reveal() + "\n")
-        return Endpoint(
-            NAME, f"https://{stack.public_ip}", MLFLOW, Credentials("admin", password), ca
-        )
-
-    def report(self, stack: Stack) -> dict[str, object]:
-        """The boot report, {} before there is one."""
-        key = f"provision/boot/{stack.instance}.json"
-        text = read_object(self.cloud, Bucket(stack.bucket, ACCOUNT), key)
-        return dict(json.loads(text)) if text else {}
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from machines import Group, World, client_works, until, world
 
 from provision.adapters.tracking import TrackingClient
 from provision.errors import ProvisionError
+from provision.model.boot import BootReport
 from provision.model.endpoint import Endpoint
 from provision.model.sizing import MIB
 from tests.lab.stack import Stack
@@ -67,12 +68,17 @@ def one(place: World, row: Row, changes: dict[str, Any], seconds: float) -> None
     place.lab.limit(memory_bytes=int(row.size * LEFT) * MIB)
     stack = place.ours(**changes)
     group = Group(stack.instance)
-    until(lambda: place.report(stack).get("state") in ("ready", "failed"), "it boots", _PATIENCE)
-    report = place.report(stack)
-    phases = {phase["name"]: phase for phase in report["phases"]}  # type: ignore[attr-defined]
-    row.sizing = phases["settings"]["detail"].partition(": needs")[0]
-    if report["state"] == "failed":
-        row.refused = report["failure"]["code"]  # type: ignore[index]
+    found: list[BootReport] = []
+
+    def over() -> bool:
+        report = place.report(stack)
+        found[:] = [report] if report else []
+        return report is not None and report.state in ("ready", "failed")
+
+    until(over, "it boots", _PATIENCE)
+    row.sizing = found[0].phase("settings").detail.partition(": needs")[0]
+    if found[0].failure is not None:
+        row.refused = found[0].failure.code
         row.killed = group.killed()
         return
     endpoint = place.endpoint(stack)
@@ -80,6 +86,7 @@ def one(place: World, row: Row, changes: dict[str, Any], seconds: float) -> None
     until(lambda: client_works(endpoint), "a client's check passes", _PATIENCE)
     _burden(place, stack, endpoint, row, seconds)
     row.after, row.killed = group.used_mib(), group.killed()
+    row.peak = max(row.peak, row.after)
     assert client_works(endpoint), row
 
 
@@ -154,6 +161,11 @@ def main() -> None:
             one(place, row, changes, chosen.seconds)
         print(f"{time.monotonic() - began:.0f} s", asdict(row), flush=True)
         rows.append(row)
+    tell(rows, chosen.seconds)
+
+
+def tell(rows: list[Row], seconds: float) -> None:
+    """Write table and numbers."""
     head = ["machine", "what the sizing makes of it", "MiB at most", "afterwards", "of all",
             "killed", "meanwhile"]  # fmt: skip
     text = (
@@ -161,7 +173,7 @@ def main() -> None:
         f"{machine_line()}. A machine of its own in a lab for each row, its control group limited "
         f"to {LEFT:.0%} of the size, without swap. Memory of the whole machine: Debian, Caddy, "
         "server, and whatever runs beside it; pages of files that the kernel may give up at any "
-        f"time are not in it. {chosen.seconds:.0f} s of eight clients that log runs over HTTPS "
+        f"time are not in it. {seconds:.0f} s of eight clients that log runs over HTTPS "
         "with accounts, while two move artifacts of 32 MB each and the host repairs itself.\n\n"
         + table(head, [cells(row) for row in rows])
         + "\n"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from provision.emulator import client as emulator
-from provision.emulator.lab.client import Lab
+from provision.emulator.lab.client import Lab as BootedLab
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import Access, AwsPaths
 
@@ -20,21 +21,52 @@ _EMULATED_BACKEND = {
 REHEARSAL_REGION = "eu-west-1"
 
 
+class Lab(Protocol):
+    """What makes the machines of an emulated account run."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it does."""
+
+    def up(self, say: Callable[[str], None] = ...) -> None:
+        """Start it, or find it running."""
+
+    def down(self) -> None:
+        """End it, and leave nothing."""
+
+    def trouble(self) -> str:
+        """Why no machine can run in it; empty while one can."""
+
+    def rotate(self, identifier: str | None = None) -> None:
+        """Renew a database's managed password."""
+
+
 def lab_of(region: str | None, paths: AwsPaths, settings: Settings) -> Lab:
     """The lab of a stack's rehearsal."""
     place = region or REHEARSAL_REGION
-    return Lab(paths.lab, paths.emulator, settings.environment, place)
+    return BootedLab(paths.lab, paths.emulator, settings.environment, place)
 
 
-def connect(target: str, region: str | None, paths: AwsPaths, settings: Settings) -> Accounts:
-    """The ways of a stack with this target; in a rehearsal none leads to a real account."""
+def connect(
+    target: str,
+    region: str | None,
+    paths: AwsPaths,
+    settings: Settings,
+    lab: Lab | None = None,
+) -> Accounts:
+    """The ways of a stack with this target; in a rehearsal none leads to a real account.
+
+    `lab` is the one around it, where it is another than the usual.
+    """
     rehearses = target == "rehearsal"
+    if lab is None and rehearses:
+        lab = lab_of(region, paths, settings)
     return Accounts(
         paths.emulator,
         python_executable(),
         settings.environment,
         region or REHEARSAL_REGION if rehearses else region,
-        lab=lab_of(region, paths, settings) if rehearses else None,
+        lab=lab,
     )
 
 

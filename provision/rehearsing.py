@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from provision.accounts import Lab
 from provision.adapters.cloud import power
 from provision.adapters.cloud.session import Cloud
 from provision.adapters.tracking import TrackingClient
 from provision.adapters.workspace import read_json
 from provision.app.lifecycle import require_working
-from provision.emulator.lab.client import Lab
 from provision.errors import CheckFailedError, ProvisionError
 from provision.model.endpoint import Endpoint
 from provision.model.outputs import Outputs

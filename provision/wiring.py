@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from provision.adapters import specfile, workspace
 from provision.app import lifecycle, stacks
 from provision.app.specs import ValidationResult, default_spec, validate
-from provision.errors import MissingError, RefusedError, UsageError
+from provision.errors import MissingError, RefusedError
 from provision.model.clients import shell_from
 from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
@@ -28,19 +28,17 @@ from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Remote, Target, UpOptions
 
 if TYPE_CHECKING:
-    from provision.accounts import Accounts
+    from provision.accounts import Accounts, Lab
     from provision.adapters.session_manager import Plugin
     from provision.app import unlock as unlocking
     from provision.app.questions import Asked
     from provision.emulator.client import Emulated
     from provision.model.questions import Question
-    from provision.model.timeline import Timeline
     from provision.model.usage import Usage
     from provision.targets.local import LocalTarget
     from provision.targets.local_settings import Host
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
-_CLIENTS = "203.0.113.0/24"  # TEST-NET-3, RFC 5737: where a rehearsal's clients come from
 _FRESH_SECONDS = 30.0
 PATIENCE_SECONDS = 9.0  # with an account's answers to what a stack needs
 IN_AN_ACCOUNT = ("aws", "rehearsal")
@@ -208,7 +206,7 @@ def _target(spec: Spec, layout: Layout, settings: Settings) -> Target:
 
     version = packages.installed_version("mlflow") or ""
     if spec.target in IN_AN_ACCOUNT:
-        return _aws_target(spec, layout, settings, version)
+        return aws_target(spec, layout, settings, version)
     _require_no_account(layout)
     if spec.target == "compose":
         from provision import wiring_compose
@@ -240,7 +238,10 @@ def _host(spec: Spec, version: str, environment: Mapping[str, str]) -> Host:
     return Host(python_executable(), version, environment, names)
 
 
-def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) -> Target:
+def aws_target(
+    spec: Spec, layout: Layout, settings: Settings, version: str, lab: Lab | None = None
+) -> Target:
+    """A stack in an account; a rehearsal may bring its own lab."""
     from provision.accounts import connect, lab_of
     from provision.adapters.wheels import WheelCache
     from provision.looking import written
@@ -249,13 +250,14 @@ def _aws_target(spec: Spec, layout: Layout, settings: Settings, version: str) ->
 
     paths = AwsPaths.below(layout.root)
     cache = WheelCache(settings.cache_dir / "wheels", python_executable(), settings.environment)
-    rehearses = spec.target == "rehearsal"
-    trouble = lab_of(spec.aws.region, paths, settings).trouble if rehearses else _no_trouble
+    if lab is None and spec.target == "rehearsal":
+        lab = lab_of(spec.aws.region, paths, settings)
+    trouble = lab.trouble if lab else _no_trouble
     return AwsTarget(
         spec,
         settings.spec_file,
         layout,
-        connect(spec.target, spec.aws.region, paths, settings),
+        connect(spec.target, spec.aws.region, paths, settings, lab),
         host=AwsHost(spec, paths, cache, version, trouble=trouble),
         now=now,
         ask=ask_beside,
@@ -292,37 +294,6 @@ def _require_no_account(layout: Layout) -> None:
             next_step="set target: aws and provision down --delete-data first, or give the stack "
             "on this machine another name",
         )
-
-
-def rehearse(settings: Settings, progress: Progress) -> Timeline:
-    """Live through the whole life of the spec's stack in a lab of its own, and end it.
-
-    The spec may say `target: aws`: nothing real is touched. Where it lets no network in, the lab's
-    clients are let in. Raises `UsageError` for another target.
-    """
-    from provision.accounts import connect, lab_of
-    from provision.app.rehearse import rehearse as live
-    from provision.rehearsing import LabStage
-
-    spec = _rehearsed(read_spec(settings))
-    own = settings._replace(state_dir=settings.state_dir / "rehearse")
-    layout = Layout.below(own.state_dir, spec.name)
-    paths = AwsPaths.below(layout.root)
-    account = connect(spec.target, spec.aws.region, paths, own)
-    lab = lab_of(spec.aws.region, paths, own)
-    stack = OpenedStack(spec, _target(spec, layout, own), layout, own)
-    stage = LabStage(stack, lab, lambda: account.emulated(start=False), progress)
-    return live(spec.name, stage, progress, time.monotonic)
-
-
-def _rehearsed(spec: Spec) -> Spec:
-    if spec.target not in IN_AN_ACCOUNT:
-        raise UsageError(
-            f"a rehearsal is for target: aws, and {spec.name} has target: {spec.target}",
-            next_step="set target: aws (or rehearsal) in the spec: nothing real is touched",
-        )
-    aws = spec.aws.model_copy(update={"ingress": spec.aws.ingress or (_CLIENTS,), "state": "local"})
-    return spec.model_copy(update={"target": "rehearsal", "aws": aws})
 
 
 def validate_spec(settings: Settings) -> ValidationResult:

@@ -29,8 +29,8 @@ ARROWS = {
     "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
-        "wiring_audit", "wiring_doctor", "wiring_people", "wiring_time", "offline", "looking",
-        "settings", "ui",
+        "wiring_audit", "wiring_doctor", "wiring_people", "wiring_rehearsal", "wiring_time",
+        "offline", "looking", "settings", "ui",
         "errors", "_version", "adapters.workspace", "wiring_compose",
     },
     "": None,
@@ -88,6 +88,7 @@ DOORS = {
         "adapters/terraform/running.py",
         "emulator/client.py",
         "emulator/lab",
+        "emulator/plain",
         "host/commands.py",
         "host/loader.py",
         "server",

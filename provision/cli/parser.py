@@ -262,6 +262,19 @@ def _formats_help() -> str:
     return "bash, zsh, fish, powershell, dotenv, json, conda, requirements (default: your shell)"
 
 
+def _rehearse_command(add: Adder) -> None:
+    rehearse = add(
+        "rehearse", lazy("rehearse", "rehearse"),
+        "live through a stack's whole life in a rehearsal, and report on it",
+        "provision rehearse", "provision rehearse --picture rehearsal.svg --json",
+    )  # fmt: skip
+    rehearse.add_argument(
+        "--no-boot", action="store_true",
+        help="boot no machine (no root, no Linux needed): its program runs in a plain folder",
+    )  # fmt: skip
+    rehearse.add_argument("--picture", metavar="FILE", help="also draw the time line (SVG)")
+
+
 def _other_commands(commands: Subparsers, common: Parser) -> None:
     add = Adder(commands, common)
     emulate = add(
@@ -273,12 +286,7 @@ def _other_commands(commands: Subparsers, common: Parser) -> None:
         help="the region that the printed lines name (eu-west-1); more than once for more",
     )  # fmt: skip
     emulate.add_argument("--faults", action="store_true", help="let it be made to fail")
-    rehearse = add(
-        "rehearse", lazy("rehearse", "rehearse"),
-        "live through a stack's whole life in a rehearsal, and report on it",
-        "provision rehearse", "provision rehearse --picture rehearsal.svg --json",
-    )  # fmt: skip
-    rehearse.add_argument("--picture", metavar="FILE", help="also draw the time line (SVG)")
+    _rehearse_command(add)
     add("version", lazy("other", "version"), "print the version", "provision version --json")
     completion = add(
         "completion", lazy("other", "completion"), "print a completion script for your shell",

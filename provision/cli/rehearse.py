@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from provision import wiring
+from provision import wiring_rehearsal
 from provision.adapters import workspace
 from provision.model import timeline
 from provision.settings import read_settings
@@ -15,7 +15,7 @@ from provision.ui import Ui
 def rehearse(arguments: Namespace, ui: Ui) -> int:
     """Live through it, and report; exit code 6 when a step failed."""
     settings = read_settings(arguments.file, arguments.state_dir)
-    result = wiring.rehearse(settings, ui)
+    result = wiring_rehearsal.rehearse(settings, ui, boots=not arguments.no_boot)
     if arguments.picture:
         workspace.write_text(Path(arguments.picture), timeline.svg(result), mode=0o644)
     document = {

@@ -6,7 +6,9 @@
   has answered yet.
 - `PUT` takes `{"agents": [...]}`, the instances whose agent is there (commands to others are
   refused, as AWS does); `{"databases": {identifier: status}}`, what RDS says of a database while
-  it is not ready; `{"results": [...]}`, what became of commands.
+  it is not ready; `{"endpoints": {identifier: [host, port]}}`, where databases are that have no
+  name: from the first such word on, each one is `creating` until there is one about it;
+  `{"results": [...]}`, what became of commands.
 
 Without a rehearsal nobody asks, and everything stays as moto has it.
 """
@@ -43,6 +45,7 @@ class Rehearsal:
         self.boots: Counter[str] = Counter()
         self.agents: frozenset[str] | None = None
         self.databases: dict[str, str] = {}
+        self.endpoints: dict[str, tuple[str, int]] | None = None
         self.pending: dict[tuple[str, str], Any] = {}
 
     def note(self, call: Call) -> None:
@@ -78,6 +81,8 @@ class Rehearsal:
         if "agents" in told:
             self.agents = None if told["agents"] is None else frozenset(told["agents"])
         self.databases.update(told.get("databases", {}))
+        if "endpoints" in told:
+            self.endpoints = (self.endpoints or {}) | told["endpoints"]
         for result in told.get("results", ()):
             command = self.pending.pop((result["id"], result["instance"]), None)
             if command is not None:
@@ -159,10 +164,17 @@ def _databases_take_their_time() -> None:
                 database.status = status
             if status == "available":
                 del REHEARSAL.databases[database.db_instance_identifier]
+            elif REHEARSAL.endpoints is not None and database.status in ("creating", "available"):
+                there = database.db_instance_identifier in REHEARSAL.endpoints
+                database.status = "available" if there else "creating"
         return found
 
     def reached(self: Any) -> Any:
-        return None if self.status == "creating" else endpoint.fget(self)
+        if self.status == "creating":
+            return None
+        found = dict(endpoint.fget(self))
+        own = (REHEARSAL.endpoints or {}).get(self.db_instance_identifier)
+        return found | ({"Address": own[0], "Port": own[1]} if own else {})
 
     rds.RDSBackend.describe_db_instances = described
     rds.DBInstance.endpoint = property(reached)

@@ -53,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _host(places: Places) -> Host:
     stack = json.loads(places.stack.read_text(encoding="utf-8"))
-    return Host(places, SystemCommands(), Aws(stack))
+    first = "" if places.root == Path("/") else str(places.at("/usr/local/sbin"))
+    return Host(places, SystemCommands(first), Aws(stack))
 
 
 def _work(chosen: argparse.Namespace, host: Host, log: Log) -> int:

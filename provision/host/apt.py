@@ -13,6 +13,8 @@ _OPTIONS: Final = (
     "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold",
     # Without it, `apt-get update` is content with what it had when a source does not answer.
     "-o", "APT::Update::Error-Mode=any",
+    # Nobody reads descriptions of packages here.
+    "-o", "Acquire::Languages=none",
 )  # fmt: skip
 _AWAY: Final = (
     "Could not resolve", "Could not connect", "Connection failed", "Failed to fetch", "timed out",

@@ -35,7 +35,16 @@ class DatabaseFacts:
 
 
 class Aws(Cloud):
-    """AWS with this machine's role. Every method raises HostError, which names a missing right."""
+    """AWS with this machine's role. Every method raises HostError, which names a missing right.
+
+    `front`: where HTTPS is answered, in a rehearsal that does it elsewhere than on port 443.
+    """
+
+    front = ""
+
+    def __init__(self, stack: dict[str, str]) -> None:
+        super().__init__(stack)
+        self.front = stack.get("front", "")
 
     def server_time(self) -> float | None:
         """The metadata service's clock in seconds since 1970; None where it does not tell."""

@@ -40,7 +40,11 @@ class Commands(Protocol):
 
 
 class SystemCommands:
-    """The programs of this machine."""
+    """The programs of this machine; those in the folder `first` come before all others."""
+
+    def __init__(self, first: str = "") -> None:
+        path = f"{first}:{_ENVIRONMENT['PATH']}" if first else _ENVIRONMENT["PATH"]
+        self._environment = {**_ENVIRONMENT, "PATH": path}
 
     def run(
         self,
@@ -54,7 +58,7 @@ class SystemCommands:
             done = subprocess.run(
                 command,
                 input=stdin,
-                env={**_ENVIRONMENT, **(env or {})},
+                env={**self._environment, **(env or {})},
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -74,7 +78,7 @@ class SystemCommands:
     def succeeds(self, *command: str) -> bool:
         """Whether a program, asked something, exits with 0."""
         try:
-            done = subprocess.run(command, env=_ENVIRONMENT, capture_output=True, check=False)
+            done = subprocess.run(command, env=self._environment, capture_output=True, check=False)
         except OSError:
             return False
         return done.returncode == 0

@@ -25,6 +25,7 @@ from provision.host.settings import HostSettings
 from provision.model.boot import BootReport, Failure, first, log_key, report_key
 
 _LOG_LINES = 300
+_LOG_SECONDS = 10.0
 _LOCK_SECONDS = 1800.0
 _REPORT_SECONDS = 30.0
 _WAITING = "waiting: "
@@ -117,6 +118,7 @@ class Run:
         self._log = log
         self._since = since or now()
         self._told = ""
+        self._next_log = 0.0
         self.report = first("", self._number(), self._since, __version__)
 
     def _number(self) -> int:
@@ -147,7 +149,7 @@ class Run:
             with _explained():
                 body(self._host, step)
         except HostError as error:
-            self.update(name, state="failed", ended_at=now(), cpu_seconds=_since(began))
+            self._set(name, state="failed", ended_at=now(), cpu_seconds=_since(began))
             return Failure(
                 name, error.code, error.message, error.next_step, error.command, error.tail
             )
@@ -155,15 +157,20 @@ class Run:
         changed, state = phase.changed, "done" if phase.changed else "unchanged"
         # What was waited for has come.
         detail = "" if phase.detail.startswith(_WAITING) else phase.detail
-        self.update(name, state=state, ended_at=now(), cpu_seconds=_since(began), detail=detail)
+        # The next phase begins at once, and its beginning tells the bucket both.
+        ended = now()
+        self._set(name, state=state, ended_at=ended, cpu_seconds=_since(began), detail=detail)
         self._log.say(f"{name}: {', '.join(changed) or 'unchanged'}")
         return None
 
     def update(self, name: str, **fields: object) -> None:
         """Bring one phase of the report up to date, and store it."""
+        self._set(name, **fields)
+        self.store()
+
+    def _set(self, name: str, **fields: object) -> None:
         phase = replace(self.report.phase(name), **fields)  # type: ignore[arg-type]
         self.report = self.report.with_phase(phase)
-        self.store()
 
     def log(self, text: str) -> None:
         """Add to the boot log."""
@@ -181,7 +188,13 @@ class Run:
         if instance:
             with _forgiving(self._complain):
                 self._host.aws.publish(report_key(instance), text)
-                self._host.aws.publish(log_key(instance), self._log.text(), "text/plain")
+                self._publish_log(log_key(instance))
+
+    def _publish_log(self, key: str) -> None:
+        """Each request costs a tenth of a second: while it runs, only now and then."""
+        if self.report.state != "running" or self._host.clock() >= self._next_log:
+            self._next_log = self._host.clock() + _LOG_SECONDS
+            self._host.aws.publish(key, self._log.text(), "text/plain")
 
     def _instance(self) -> str:
         try:

@@ -255,7 +255,7 @@ class Aws(Section):
         default="index",
         description="Where the server's machine gets MLflow from. `index`: the public package "
         "index. `bundled`: the stack's bucket, where `up` puts every package (some 230 MB); for "
-        "networks without a way to the index.",
+        "networks without a way to the index. Debian's own packages come from its mirrors in both.",
         examples=["index", "bundled"],
     )
     kms_key: Annotated[

@@ -34,3 +34,20 @@ def test_the_figures_that_the_readme_promises_are_held_by_the_tables() -> None:
     assert dead["check_s"] * 50 < dead["mlflow_s"]
     for command in ("provision --help", "provision version"):
         assert readme.results("cli")[command]["ratio"] <= 4, command
+
+
+def test_a_host_boots_with_a_third_of_the_recipes_work() -> None:
+    import readme
+
+    assert readme.results("boot")["ratio"] >= 3
+
+
+def test_no_size_that_the_sizing_accepts_was_killed_for_memory() -> None:
+    import readme
+
+    rows = readme.results("memory")["rows"]
+    assert [row["killed"] for row in rows] == [0] * len(rows)
+    accepted = [row for row in rows if not row["refused"]]
+    assert {row["size"] for row in accepted} >= {1024, 2048, 4096, 8192}
+    assert all(row["requests"] and not row["errors"] for row in accepted)
+    assert [row["size"] for row in rows if row["refused"]] == [512]

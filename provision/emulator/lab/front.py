@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from provision.emulator.lab import namespaces
 from provision.emulator.lab.authority import Authority
 
 _BLOCK = 256 * 1024
@@ -26,11 +26,20 @@ _Side = ssl.SSLSocket | ssl.SSLObject
 
 
 class Front:
-    """Listeners in the lab's `aws` namespace; `route` says what answers for a name."""
+    """Answers at these listeners; `route` says what answers for a name.
+
+    `nameless` is the name in the certificate for clients that say none.
+    """
 
     def __init__(
-        self, authority: Authority, folder: Path, addresses: Sequence[str], route: Route
+        self,
+        authority: Authority,
+        folder: Path,
+        listeners: Sequence[socket.socket],
+        route: Route,
+        nameless: str = _NAMELESS,
     ) -> None:
+        self._nameless = nameless
         self._authority = authority
         self._folder = folder
         self._route = route
@@ -38,14 +47,14 @@ class Front:
         self._asked: weakref.WeakKeyDictionary[_Side, str] = weakref.WeakKeyDictionary()
         # The loop itself holds its tasks weakly; one that waits must not be collected.
         self._relays: set[asyncio.Task[None]] = set()
-        self._listeners = [namespaces.listen("aws", address, 443) for address in addresses]
+        self._listeners = listeners
 
     def start(self) -> None:
         """Answer from now on, in a thread of its own."""
         threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True).start()
 
     async def _serve(self) -> None:
-        first = self._context(_NAMELESS)
+        first = self._context(self._nameless)
         first.sni_callback = self._name
         servers = [
             await asyncio.start_server(self._accept, sock=listener, ssl=first, limit=_BLOCK)
@@ -54,8 +63,8 @@ class Front:
         await asyncio.gather(*(server.serve_forever() for server in servers))
 
     def _name(self, side: _Side, name: str | None, _: ssl.SSLContext) -> None:
-        self._asked[side] = name or _NAMELESS
-        side.context = self._context(name or _NAMELESS)
+        self._asked[side] = name or self._nameless
+        side.context = self._context(name or self._nameless)
 
     def _context(self, name: str) -> ssl.SSLContext:
         if name not in self._contexts:
@@ -70,7 +79,7 @@ class Front:
         task.add_done_callback(self._relays.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        name = self._asked.get(writer.get_extra_info("ssl_object"), _NAMELESS)
+        name = self._asked.get(writer.get_extra_info("ssl_object"), self._nameless)
         with contextlib.suppress(OSError), contextlib.closing(writer):
             behind, there = await asyncio.open_connection(*self._route(name), limit=_BLOCK)
             with contextlib.closing(there):

@@ -25,7 +25,10 @@ _PROGRAMS = {
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CAP_SYS_ADMIN = 21  # capabilities(7), linux/capability.h
 _CAP_NET_ADMIN = 12
-_WITHOUT = "rehearse without booting a machine, or do this as root on a Linux machine of your own"
+_WITHOUT = (
+    "provision rehearse --no-boot, which boots none, or do this as root on a Linux machine of your "
+    "own"
+)
 
 
 def path_of(program: str) -> str | None:
@@ -40,7 +43,7 @@ def require() -> None:
     if os.geteuid() != 0:
         raise MissingError(
             "a rehearsal makes network namespaces and mounts, which takes root",
-            next_step="run this as root (sudo), or rehearse without booting a machine",
+            next_step="run this as root (sudo), or provision rehearse --no-boot, which boots none",
         )
     _require_capabilities()
     _require_programs()

@@ -110,7 +110,8 @@ class Site:
 
         root = authority.keep(self.plan.cache, "rehearsal-ca")
         places = (addresses.SERVICES, addresses.S3, addresses.PACKAGES)
-        Front(root, self.plan.folder / "certificates", places, route).start()
+        listeners = [namespaces.listen("aws", place, 443) for place in places]
+        Front(root, self.plan.folder / "certificates", listeners, route).start()
 
     def look(self, boots: Mapping[str, int] | None = None) -> None:
         """Bring the lab to where the account is now."""

@@ -6,10 +6,12 @@ import http.client
 import json
 import logging
 import threading
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from provision.emulator.lab.site import Site
+from provision.emulator.lab.machine import Done
+from provision.emulator.lab.view import Account
 from provision.errors import ProvisionError
 
 _LOG = logging.getLogger("provision.emulator.lab")
@@ -19,10 +21,41 @@ _LONGEST_COMMAND = 3600.0  # the document's own default
 _SHELL = "AWS-RunShellScript"
 
 
+class Watched(Protocol):
+    """A machine of the account."""
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether commands reach it."""
+
+    def run(self, words: Sequence[str], *, given: str, patience: float) -> Done:
+        """Run a command in it."""
+
+
+class Place(Protocol):
+    """What follows the account: a lab, or folders."""
+
+    account: Account
+    problem: str
+
+    @property
+    def machines(self) -> Mapping[str, Watched]:
+        """The machines by their ids."""
+
+    def look(self, boots: Mapping[str, int] | None = None) -> None:
+        """Be what the account says."""
+
+    def lost_machines(self) -> bool:
+        """Whether a machine that should run has ended by itself."""
+
+    def show_memory(self) -> None:
+        """Let each machine read how much of its memory is used."""
+
+
 class Watcher:
     """One thread that looks, and one for each command that the account was sent."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Place) -> None:
         self._site = site
         self._host = urlsplit(site.account.endpoint).netloc
         self._seen = -1

@@ -48,7 +48,8 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 """
 
-# A dial that fails is tried again: nothing was sent, so a restart of the server costs no request.
+# A dial that fails is tried again, so that a restart of the server costs few requests. Those with
+# a body may still get a 502, as Caddy 2.6 closes the body with the first dial; clients repeat them.
 # No time-outs on bodies: a large artifact takes as long as it takes.
 _PROXY: Final = f"""\
 	@pages path /static-files/*

@@ -16,6 +16,8 @@ from provision.host.server_file import ADMIN, names, netloc
 
 STATUS: Final = "/provision/status"
 _PATIENCE_SECONDS: Final = 120.0
+# With packets to the database lost, its open connections give up after half a minute.
+_ANSWER_SECONDS: Final = 60.0
 _DENIED: Final = ("AccessDenied", "Access Denied", "not authorized to perform")
 _TRANSIENT: Final = ("not-ready", "database-unreachable", "artifacts-unreachable")
 
@@ -123,7 +125,7 @@ def _get(host: Host, path: str, *, signed_in: bool = False, more: Options | None
     """A request as a client on this machine would send it, to the proxy's own address."""
     options: Options = [
         ("url", address(host) + path),
-        ("connect-to", f"::{own_address()}:443"),
+        ("connect-to", f"::{host.aws.front or f'{own_address()}:443'}"),
         ("noproxy", "*"),
         *(more or []),
     ]
@@ -131,4 +133,4 @@ def _get(host: Host, path: str, *, signed_in: bool = False, more: Options | None
         options.append(("cacert", str(host.places.public_ca)))
     if signed_in and host.settings.auth == "basic":
         options.append(("user", f"{ADMIN}:{files.read(host.places.admin_password).strip()}"))
-    return curl(options, f"GET {path}", 20).decode()
+    return curl(options, f"GET {path}", _ANSWER_SECONDS).decode()
