@@ -32,6 +32,7 @@ from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 from provision.emulator.answers import close_gaps_of_answers
 from provision.emulator.budgets import close_gaps_of_budgets
 from provision.emulator.monitoring import close_gaps_of_monitoring
+from provision.emulator.notices import close_gaps_of_notices
 from provision.emulator.rehearsal import close_gaps_of_rehearsals
 from provision.emulator.rights import close_gaps_of_rights
 
@@ -55,7 +56,8 @@ def close_gaps() -> None:
         _databases_are_told_apart, _managed_secrets_are_secret,
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
         _buckets_tell_of_event_bridge, close_gaps_of_budgets, close_gaps_of_monitoring,
-        close_gaps_of_rights, close_gaps_of_rehearsals, close_gaps_of_answers,
+        close_gaps_of_rights, close_gaps_of_rehearsals,
+        close_gaps_of_notices, close_gaps_of_answers,
     ):  # fmt: skip
         close()
 

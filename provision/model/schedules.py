@@ -29,6 +29,7 @@ GRACE_DAYS: Final = 7
 
 _WARN_DAYS: Final = (7, 1)
 _WARN_MINUTE: Final = 9 * 60
+_GONE_MINUTE: Final = _WARN_MINUTE
 _HOLD_WHEN: Final = "cron(30 3 * * ? *)"
 _DAY: Final = timedelta(days=1)
 # A schedule may fire at the very moment of its start or end: a second before, none is due.
@@ -148,7 +149,7 @@ def _office(lifetime: Lifetime) -> Iterator[tuple[str, Schedule]]:
         return
     stop = _cron(office.closes, "* * ?")
     for what in BOTH:
-        yield f"close-{what}", Schedule(_stops(what), stop, office.zone)
+        yield f"close-{what}", Schedule(_stops(what), stop, office.zone, ends=end_of(lifetime))
     start = _cron(office.opens, f"? * {','.join(DAYS[day].upper() for day in office.days)}")
     for label, first, last in _stretches(lifetime, office):
         for what in BOTH:
@@ -192,19 +193,24 @@ def _ending(name: str, lifetime: Lifetime) -> Iterator[tuple[str, Schedule]]:
         yield f"warn-{days}", Schedule("tell", when, zone, says=_warning(name, lifetime, days))
     # Again on each day: nothing brings it back for longer, not even RDS after a week.
     starts = _at(until + _DAY, 0, zone) - _JUST_BEFORE
+    gone = teardown_of(lifetime)
+    ends = None if gone is None else _at(gone, _GONE_MINUTE, zone) - _JUST_BEFORE
     for what in BOTH:
         when = _cron(0, "* * ?")
-        yield f"end-stop-{what}", Schedule(_stops(what), when, zone, starts=starts)
+        yield f"end-stop-{what}", Schedule(_stops(what), when, zone, starts, ends)
     when = _once(until + _DAY, 0)
     yield "end-told", Schedule("tell", when, zone, says=_stopped(name, lifetime))
-    if (day := teardown_of(lifetime)) is not None:
-        yield from _teardown(name, day, zone)
+    if gone is not None:
+        yield from _teardown(name, gone, zone)
 
 
 def _teardown(name: str, day: date, zone: str) -> Iterator[tuple[str, Schedule]]:
-    yield "gone-server", Schedule("end-server", _once(day, _WARN_MINUTE), zone)
-    yield "gone-database", Schedule("end-database", _once(day, _WARN_MINUTE), zone)
-    told = Schedule("tell", _once(day, _WARN_MINUTE), zone, says=_gone(name))
+    """RDS takes a last snapshot of a database that runs: it is started an hour before."""
+    start = _once(day, _GONE_MINUTE - 60)
+    yield "gone-start-database", Schedule("start-database", start, zone)
+    yield "gone-server", Schedule("end-server", _once(day, _GONE_MINUTE), zone)
+    yield "gone-database", Schedule("end-database", _once(day, _GONE_MINUTE), zone)
+    told = Schedule("tell", _once(day, _GONE_MINUTE), zone, says=_gone(name))
     yield "gone-told", told
 
 

@@ -99,11 +99,19 @@ def test_a_teardown_leaves_a_week_to_think() -> None:
     course = lifetime(until="2026-12-18", at_end="teardown")
     planned = settled(schedules("churn", course), {}, NOW)
     assert teardown_of(course) == date(2026, 12, 26)
+    assert planned["gone-start-database"].when == "at(2026-12-26T08:00:00)"
     assert planned["gone-database"].when == planned["gone-server"].when == "at(2026-12-26T09:00:00)"
     stops = played(
         planned, datetime(2026, 12, 18, 23, tzinfo=UTC), datetime(2026, 12, 26, 8, tzinfo=UTC)
     )
     assert {does for _, does in stops} == {"stop-server"}
+
+
+def test_after_a_teardown_nothing_is_asked_of_what_is_gone() -> None:
+    course = lifetime(until="2026-12-18", at_end="teardown", hours=WORK)
+    planned = settled(schedules("churn", course), {}, NOW)
+    begin, end = datetime(2026, 12, 26, 9, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC)
+    assert played(planned, begin, end) == []
 
 
 def test_what_is_over_is_left_out_and_what_stands_is_left_alone() -> None:
