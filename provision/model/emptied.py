@@ -35,8 +35,9 @@ class Emptied:
 
     def _parts(self) -> Iterator[str]:
         if self.versions:
-            yield f"{self.versions:,} versions of objects ({amount(self.bytes)})"
+            objects = "1 version of an object" if self.versions == 1 else ""
+            yield f"{objects or f'{self.versions:,} versions of objects'} ({amount(self.bytes)})"
         if self.markers:
-            yield f"{self.markers:,} delete markers"
+            yield f"{self.markers:,} delete marker{'' if self.markers == 1 else 's'}"
         if self.uploads:
-            yield f"{self.uploads:,} unfinished uploads"
+            yield f"{self.uploads:,} unfinished upload{'' if self.uploads == 1 else 's'}"

@@ -100,7 +100,7 @@ class Receipt:
     @property
     def usd_per_month(self) -> float:
         """What all that was kept costs, as far as prices are known."""
-        return round(sum(item.usd_per_month or 0.0 for item in self.kept), 2)
+        return round(sum((item.usd_per_month or 0.0 for item in self.kept), 0.0), 2)
 
     def to_json(self) -> dict[str, Any]:
         """Everything and the two sums."""
@@ -217,7 +217,9 @@ def verdict(receipt: Receipt) -> str:
     if receipt.blind:
         return "not proven: these credentials may not ask " + ", ".join(receipt.blind)
     if receipt.left:
-        return f"{len(receipt.left)} things are still there: run provision down --delete-data again"
+        number = len(receipt.left)
+        still = "1 thing is" if number == 1 else f"{number} things are"
+        return f"{still} still there: run provision down --delete-data again"
     but = "but for what was kept on purpose, " if receipt.kept else ""
     return f"zero: {but}nothing in the account carries the stack's tag or one of its names"
 

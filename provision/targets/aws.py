@@ -213,10 +213,11 @@ class AwsTarget:
 
     def _require_consent(self, options: DownOptions) -> None:
         if not options.delete_data:
+            by_tag = "--by-tag " if options.by_tag else ""
             raise RefusedError(
                 f"down ends the machine, the database and the bucket of {self._spec.name}, with "
                 "all runs and artifacts in them; nothing was changed",
-                next_step="provision down --delete-data, which shows what goes and asks",
+                next_step=f"provision down {by_tag}--delete-data, which shows what goes and asks",
             )
 
     def endpoint(self) -> Endpoint | None:

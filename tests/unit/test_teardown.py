@@ -175,7 +175,7 @@ def test_the_receipt_says_what_was_kept_and_what_it_costs() -> None:
     ("receipt", "said"),
     [
         (BEGUN, "the teardown did not come to its end"),
-        (replace(ENDED, left=(Thing.of(VPC),)), "1 things are still there"),
+        (replace(ENDED, left=(Thing.of(VPC),)), "1 thing is still there"),
         (replace(ENDED, blind=("rds:DescribeDBInstances",)), "not proven: these credentials"),
     ],
 )
@@ -223,3 +223,10 @@ def test_a_teardown_that_fails_leaves_a_receipt_too() -> None:
 
 def test_a_time_becomes_a_part_of_a_name() -> None:
     assert compact("2026-11-27T22:31:10+00:00") == "20261127-2231"
+
+
+def test_one_of_a_kind_is_said_as_one() -> None:
+    assert str(Emptied(1, 5, 1, 1)) == (
+        "1 version of an object (5 B), 1 delete marker, 1 unfinished upload"
+    )
+    assert str(Emptied()) == "nothing"

@@ -3,7 +3,7 @@
 Botocore reads a page of 1,000 versions in 60 ms and writes their deletion in 25, all of it with the
 interpreter's one lock held, so that a pool of threads only waits for itself. What emptying needs of
 a version is its name, which goes from one document into the other as it stands.
-`bench/results/emptying.md` has what it brings.
+`bench/emptying.py` measures what it brings.
 """
 
 from __future__ import annotations
