@@ -26,7 +26,7 @@ from provision.model.wanted import Wanted
 from provision.targets.aws_account import Opening
 from provision.targets.aws_record import AwsPaths
 from provision.targets.base import RemoteCommand
-from provision.targets.secret_questions import SecretsHere, leak, question
+from provision.targets.secret_questions import UNKNOWN, SecretsHere, leak, question
 
 _CONSOLE_LINES: Final = 5000
 _MONTH_DAYS: Final = 30
@@ -119,6 +119,7 @@ class AccountAudit:
             here.files("in-plan", "plans and variables", plans),
             here.files("in-record", "records, outputs included", records),
             *([question("secret", self._shared)] if self.spec.aws.state == "s3" else []),
+            question("secret", self._known),
             question("secret", self._user_data),
             question("secret", self._console),
             *here.everywhere(),
@@ -142,6 +143,16 @@ class AccountAudit:
 
     def _groups(self) -> list[str]:
         return [group["GroupId"] for group in self._machine()["SecurityGroups"]]
+
+    def _known(self) -> Verdict:
+        """What is searched for: a secret that may not be read cannot be found anywhere."""
+        wanted = ["database", *(["login"] if self.ask_machine else [])]
+        known = self.search.secrets
+        unread = [kind for kind in wanted if not any(name.startswith(kind) for name in known)]
+        if unread:
+            why = f"these credentials may not read the secret of: {', '.join(unread)}"
+            return Verdict(why, UNKNOWN, {"why": why})
+        return Verdict(f"searched for: {', '.join(sorted(known))}")
 
     def _shared(self) -> Verdict:
         """The state in the bucket, as it is now."""

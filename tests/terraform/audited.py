@@ -38,7 +38,7 @@ def findings_of(ana: Laptop, stack: str, *layers: str) -> list[str]:
         paths=paths,
         opening=opening,
         outputs=Outputs.from_json(record.outputs),
-        search=Search({"planted": Secret(PLANTED)}),
+        search=Search({"database password": Secret(PLANTED)}),
         spec_folder=ana.folder,
         ask_machine=None,
     )

@@ -279,6 +279,8 @@ def test_a_role_that_was_there_before_is_not_judged(monkeypatch: pytest.MonkeyPa
     paths = AwsPaths.below(Path("/nowhere"))
     looked = account_audit.AccountAudit(spec, paths, opening, outputs, SEARCH, Path(), None)
     assert looked._role().problem == "role.not-ours"
+    # Nothing is known of the database's secret, which a search could not find anywhere.
+    assert looked._known().problem == "audit.not-known"
 
 
 def git(folder: Path, *words: str) -> None:
