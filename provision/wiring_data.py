@@ -20,16 +20,17 @@ def _work(stack: OpenedStack, progress: Progress) -> data.DataWork:
 
 
 def archive(
-    stack: OpenedStack, folder: Path, progress: Progress, *, users: bool
+    stack: OpenedStack, folder: Path, progress: Progress, *, users: bool, user: str = ""
 ) -> data.CopyResult:
-    """Everything into a folder that needs no server of ours."""
+    """Everything, or what belongs to one `user`, into a folder that needs no server of ours."""
     for own in (stack.layout.root, stack.layout.artifacts):
         if folder.resolve().is_relative_to(own):
             raise UsageError(
                 f"{folder} lies in the stack's own folder {own}, and would go with it",
                 next_step="choose a folder elsewhere",
             )
-    return _work(stack, progress).archive(stack.target, stack.spec.name, folder, users=users)
+    work = _work(stack, progress)
+    return work.archive(stack.target, stack.spec.name, folder, users=users, user=user)
 
 
 def restore(

@@ -89,11 +89,13 @@ class DataWork:
         self._program = program
         self._progress = progress
 
-    def archive(self, target: Target, name: str, folder: Path, *, users: bool) -> CopyResult:
-        """Everything of a stack into a folder that needs no server of ours."""
+    def archive(
+        self, target: Target, name: str, folder: Path, *, users: bool, user: str = ""
+    ) -> CopyResult:
+        """Everything of a stack, or of a `user`, into a folder that needs no server of ours."""
         with target.data(self._progress) as place:
             job = {"action": "archive", "source": place.to_json(), "folder": str(folder)}
-            result = self._run({**job, "users": users})
+            result = self._run({**job, "users": users, "user": user})
         return _copied(name, str(folder), result)
 
     def restore(

@@ -15,12 +15,11 @@ from provision.ui import Ui
 
 
 def archive(arguments: Namespace, ui: Ui) -> int:
-    """Write everything into a folder."""
-    stack = open_stack(arguments)
-    result = wiring_data.archive(
-        stack, folder_of(arguments.folder), ui, users=not arguments.no_users
-    )
-    ui.result("archive", result, data_texts.archived(result))
+    """Write everything, or what belongs to one person, into a folder."""
+    stack, user = open_stack(arguments), arguments.user or ""
+    folder, users = folder_of(arguments.folder), not arguments.no_users
+    result = wiring_data.archive(stack, folder, ui, users=users, user=user)
+    ui.result("archive", result, data_texts.archived(result, user))
     return 0
 
 

@@ -9,9 +9,10 @@ from provision.model.units import amount
 _SHOWN = ("experiments", "runs", "metrics", "traces", "registered_models", "model_versions")
 
 
-def archived(result: CopyResult) -> str:
+def archived(result: CopyResult, user: str = "") -> str:
     """What the archive holds and how it is opened."""
-    head = f"{result.name} is archived in {result.folder}, every row and every file checked"
+    whole = f"what {user} has in {result.name}" if user else result.name
+    head = f"{whole} is archived in {result.folder}, every row and every file checked"
     opens = "`mlflow server` in that folder opens it; provision restore puts it into a stack"
     return "\n".join([head, _figures(result), *result.notes, opens])
 

@@ -16,9 +16,12 @@ def data_commands(commands: Subparsers, common: Parser) -> None:
     add = Adder(commands, common)
     archive = add(
         "archive", lazy("data", "archive"), "write everything into a folder that needs no server",
-        "provision archive ~/churn-2026", "provision archive DIR --no-users",
+        "provision archive ~/churn-2026", "provision archive ana --user ana@uni.example",
     )  # fmt: skip
     archive.add_argument("folder", metavar="DIR", help="a new folder, or an unfinished archive")
+    archive.add_argument(
+        "--user", metavar="NAME", help="only what belongs to this account, for them to keep"
+    )
     restore = add(
         "restore", lazy("data", "restore"), "fill an empty stack from an archive or mlruns folder",
         "provision restore ~/churn-2026", "provision restore ./mlruns -f team.yaml",

@@ -17,8 +17,11 @@ from typing import Any
 
 import pytest
 
+from provision.server.archive import stores
+from provision.server.database import initialise
 from provision.server.locations import COLUMNS
 from provision.server.places import Place
+from provision.server.schemas import AUTH
 from tests import mlflow_content
 from tests.conftest import Cli
 from tests.server import data_jobs
@@ -577,3 +580,38 @@ def test_gc_keeps_a_deleted_run_in_which_a_registered_model_lies(
     found = collect(place, delete=True).result
     assert found["kept"] == 2
     assert (Path(source.removeprefix("file://")) / "weights.bin").exists()
+
+
+def test_one_persons_part_leaves_without_anybody_elses(
+    full: tuple[Place, Any], tmp_path: Path
+) -> None:
+    """Ana manages an experiment and a model; somebody else's runs and all accounts stay behind."""
+    users = tmp_path / "users.db"
+    initialise(stores.engine_for(f"sqlite:///{users}"), AUTH)
+    traces = next(e for e in full[1]["experiments"] if e["name"] == "traces")["experiment_id"]
+    with contextlib.closing(sqlite3.connect(users)) as accounts, accounts:
+        accounts.executescript(
+            "INSERT INTO users (id, username, password_hash, is_admin) VALUES (7, 'ana', 'x', 0);"
+            "INSERT INTO roles (id, name, workspace) VALUES (3, '__user_7__', 'default');"
+            "INSERT INTO role_permissions (role_id, resource_type, resource_pattern, permission) "
+            f"VALUES (3, 'experiment', '{traces}', 'MANAGE'), (3, 'experiment', '1', 'READ'), "
+            "(3, 'registered_model', 'Modèle', 'MANAGE');"
+        )
+    place = replace(full[0], users_url=f"sqlite:///{users}")
+    job = {"action": "archive", "source": place.to_json(), "users": True}
+    own = tmp_path / "own"
+    found = data_jobs.run({**job, "user": "ana", "folder": str(own)}).result
+    counts = {name: found["counts"][name] for name in ("runs", "traces", "registered_models")}
+    assert (counts, found["accounts"]) == ({"runs": 0, "traces": 1, "registered_models": 1}, None)
+    with contextlib.closing(sqlite3.connect(own / "mlflow.db")) as opened:
+        names = opened.execute("SELECT name FROM experiments ORDER BY experiment_id").fetchall()
+        spans = opened.execute("SELECT count(*) FROM spans").fetchone()
+    assert (names, spans) == ([("Default",), ("traces",)], (2,))
+    assert not (own / "users.db").exists()
+    files = [path for path in (own / "mlartifacts").rglob("*") if path.is_file()]
+    # The model's own version lies in a run of somebody else: its files alone come along.
+    assert {path.name for path in files if traces not in path.parts} == {"weights.bin"}
+    restored = place_in(tmp_path / "hers")
+    assert restore(own, restored).result["counts"] == found["counts"]
+    error = data_jobs.run({**job, "user": "bob", "folder": str(tmp_path / "no")}).error
+    assert "belongs to bob" in error["message"]

@@ -64,7 +64,8 @@ def _archive(job: Job, reporter: Reporter) -> dict[str, Any]:
     from provision.server.archive.archiving import archive  # noqa: PLC0415 - loads MLflow
 
     with at_hand(Place.from_json(job["source"]), reporter) as place:
-        return archive(place, Path(job["folder"]), reporter, users=bool(job["users"]))
+        folder, users, user = Path(job["folder"]), bool(job["users"]), str(job.get("user", ""))
+        return archive(place, folder, reporter, users=users, user=user)
 
 
 def _restore(job: Job, reporter: Reporter) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from provision._version import __version__
 from provision.errors import MissingError, ProvisionError, RefusedError
 from provision.server import sqlite_file
-from provision.server.archive import copying, files, manifest, stores, sums
+from provision.server.archive import copying, files, manifest, personal, stores, sums
 from provision.server.archive.artifacts import Artifact, Origin, origin_of, spare_in, spread
 from provision.server.archive.journal import NAME as JOURNAL
 from provision.server.archive.journal import Journal
@@ -45,6 +45,7 @@ class _Work:
     folder: Path
     journal: Journal
     reporter: Reporter
+    user: str
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,24 @@ class _Copied:
     origin: Origin
 
 
-def archive(place: Place, folder: Path, reporter: Reporter, *, users: bool) -> dict[str, Any]:
+def archive(
+    place: Place, folder: Path, reporter: Reporter, *, users: bool, user: str = ""
+) -> dict[str, Any]:
     """Write an archive into `folder`, or go on with one that was interrupted.
+
+    With `user`, only what belongs to that person, and no accounts.
 
     Raises `RefusedError` for a folder that holds something else, and `MissingError` where the disk
     is full. Nothing of the source is changed. Memory does not grow with the store.
     """
-    with explained(f"writing the archive {folder}"), _held(folder, place):
-        copied = _database(place, folder, reporter)
+    with explained(f"writing the archive {folder}"), _held(folder, place, user):
+        copied = _database(place, folder, reporter, user)
         (folder / manifest.USERS).unlink(missing_ok=True)
-        accounts = _accounts(place, folder, reporter) if users and place.users_url else None
+        accounts = None
+        if users and place.users_url and not user:
+            accounts = _accounts(place, folder, reporter)
         with closing(Journal(folder)) as journal:
-            work = _Work(place, folder, journal, reporter)
+            work = _Work(place, folder, journal, reporter, user)
             skipped = _artifacts(work, copied.origin)
             made = _manifest(work, copied, accounts, skipped)
         made.save(folder)
@@ -105,15 +112,16 @@ def _result(folder: Path, made: manifest.Manifest, rewriter: Rewriter) -> dict[s
 
 
 @contextmanager
-def _held(folder: Path, place: Place) -> Iterator[None]:
+def _held(folder: Path, place: Place, user: str) -> Iterator[None]:
     """Own the folder: it is new, empty, or holds an unfinished archive of the same stack."""
     folder.mkdir(parents=True, exist_ok=True)
-    _require_usable(folder, place)
+    mark = f"{place.name} {place.artifacts} {user}".strip()
+    _require_usable(folder, place, mark)
     folder.chmod(0o700)
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        (folder / _MARK).write_text(_identity(place) + "\n", encoding="utf-8")
+        (folder / _MARK).write_text(mark + "\n", encoding="utf-8")
         yield
     except BlockingIOError:
         raise RefusedError(
@@ -124,11 +132,7 @@ def _held(folder: Path, place: Place) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _identity(place: Place) -> str:
-    return f"{place.name} {place.artifacts}"
-
-
-def _require_usable(folder: Path, place: Place) -> None:
+def _require_usable(folder: Path, place: Place, wanted: str) -> None:
     names = {entry.name for entry in folder.iterdir()} - {_LOCK}
     if not names:
         return
@@ -139,7 +143,7 @@ def _require_usable(folder: Path, place: Place) -> None:
             next_step="choose another folder",
         )
     mark = folder / _MARK
-    if _MARK not in names or mark.read_text(encoding="utf-8").strip() != _identity(place):
+    if _MARK not in names or mark.read_text(encoding="utf-8").strip() != wanted:
         raise RefusedError(
             f"{folder} is not empty, and holds no unfinished archive of {place.name}",
             next_step="choose a folder that is empty or does not exist yet",
@@ -155,7 +159,7 @@ def _tidy(folder: Path) -> None:
 # -- the databases --------------------------------------------------------------------------------
 
 
-def _database(place: Place, folder: Path, reporter: Reporter) -> _Copied:
+def _database(place: Place, folder: Path, reporter: Reporter, user: str = "") -> _Copied:
     source = stores.engine_for(place.database_url)
     stores.require_current(source, TRACKING, "the store")
     target, part = _fresh(folder / manifest.DATABASE, TRACKING, reporter)
@@ -163,7 +167,13 @@ def _database(place: Place, folder: Path, reporter: Reporter) -> _Copied:
     with stores.snapshot(source) as reading:
         origin = origin_of(place, reading, old["experiments"])
         rewriter = Rewriter(origin.changes())
-        contents = _fill((reading, old), (target, new), rewriter, reporter, "the database")
+        where: copying.Where = copying.everything
+        if user:
+            own = personal.part_of(place, reading, old, user)
+            where = own.where
+            folders = own.folders(reading, Rewriter(origin.changes()).location)
+            origin = personal.Own(origin, folders)
+        contents = _fill((reading, old), (target, new), rewriter, reporter, "the database", where)
     _publish(target, part, folder / manifest.DATABASE)
     return _Copied(contents, TRACKING.head(), rewriter, origin)
 
@@ -191,17 +201,18 @@ def _fresh(path: Path, schema: Schema, reporter: Reporter) -> tuple[Engine, Path
     return engine, part
 
 
-def _fill(
+def _fill(  # noqa: PLR0913, PLR0917 - as `copying.copy`
     source: tuple[Connection, Tables],
     target: tuple[Engine, Tables],
     rewriter: Rewriter | None,
     reporter: Reporter,
     what: str,
+    where: copying.Where = copying.everything,
 ) -> copying.Contents:
     engine, known = target
     with stores.filling(engine) as writing:
         copying.clear(writing, known)
-        contents = copying.copy(source, (writing, known), rewriter, reporter, what)
+        contents = copying.copy(source, (writing, known), rewriter, reporter, what, where=where)
     with stores.snapshot(engine) as reading:
         copying.prove(reading, known, contents, reporter)
     return contents
@@ -311,6 +322,7 @@ def _manifest(
         sha256=digests,
         left=copied.rewriter.left,
         skipped=skipped,
+        user=work.user,
     )
 
 

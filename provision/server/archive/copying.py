@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Table
 
 from provision.errors import ProvisionError
 from provision.server.archive import tables
@@ -17,7 +17,8 @@ from provision.server.archive.tables import Content, Rewrite, Row
 from provision.server.archive.troubles import explained
 
 Contents = dict[str, Content]
-Picks = Mapping[str, Callable[[Row], Row | None]]
+Where = Callable[[Table], "ColumnElement[bool] | None"]
+"""Which rows of a source's table are copied; `None` for all."""
 
 
 def clear(target: Connection, known: Tables) -> None:
@@ -26,21 +27,28 @@ def clear(target: Connection, known: Tables) -> None:
         target.execute(table.delete())
 
 
-def copy(
+def everything(_: Table) -> ColumnElement[bool] | None:
+    """All rows."""
+    return None
+
+
+def copy(  # noqa: PLR0913 - the last one is passed by name
     source: tuple[Connection, Tables],
     target: tuple[Connection, Tables],
     rewriter: Rewriter | None,
     reporter: Reporter,
     what: str,
+    *,
+    where: Where = everything,
 ) -> Contents:
     """Copy every table of the target's schema; returns what was written."""
     reading, old = source
     writing, new = target
     reporter.phase(f"counting {what}")
-    total = sum(count(reading, old[name]) for name in new)
+    total = sum(count(reading, old[name], where(old[name])) for name in new)
     reporter.phase(f"copying {what}", total, "rows")
     return {
-        name: _copy_table((reading, old[name]), (writing, table), rewriter, reporter)
+        name: _copy_table((reading, old[name]), (writing, table), rewriter, reporter, where)
         for name, table in new.items()
     }
 
@@ -50,13 +58,14 @@ def _copy_table(
     target: tuple[Connection, Table],
     rewriter: Rewriter | None,
     reporter: Reporter,
+    where: Where,
 ) -> Content:
     require_same_columns(source[1], target[1])
     names = [column.name for column in tables.columns_of(target[1])]
     changes = _changes(target[0], target[1].name, names, rewriter)
     found = Content()
     with explained(f"copying the table {target[1].name}"):
-        for batch in tables.batches(*source, names):
+        for batch in tables.batches(*source, names, where(source[1])):
             rows = _changed(batch, changes)
             tables.insert(*target, names, rows)
             found.add(rows)

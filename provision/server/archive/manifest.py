@@ -58,7 +58,8 @@ class Manifest:
     """Counts and digests. `tables` and `users` hold each table's rows and digest.
 
     `sha256` covers the databases and SHA256SUMS, which covers every artifact. `left` counts
-    locations that lead to other places, whose artifacts are not in the archive.
+    locations that lead to other places, whose artifacts are not in the archive. `user`: it holds
+    what belongs to that person alone.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Manifest:
     left: int = 0
     skipped: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    user: str = ""
 
     def save(self, folder: Path) -> None:
         """Write it in one step."""

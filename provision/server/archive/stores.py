@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, MetaData, Table
+from sqlalchemy import ColumnElement, Connection, Engine, MetaData, Table
 
 from provision.errors import ProvisionError, RefusedError
 from provision.server.database import probe_engine
@@ -117,9 +117,10 @@ _STEPS = {
 }
 
 
-def count(connection: Connection, table: Table) -> int:
-    """The number of rows."""
-    found = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table))
+def count(connection: Connection, table: Table, where: ColumnElement[bool] | None = None) -> int:
+    """The number of rows; of those for which `where` holds."""
+    query = sqlalchemy.select(sqlalchemy.func.count()).select_from(table)
+    found = connection.execute(query if where is None else query.where(where))
     return int(found.scalar_one())
 
 

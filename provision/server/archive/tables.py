@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy
 from psycopg2 import extras
-from sqlalchemy import Column, Connection, Table
+from sqlalchemy import Column, ColumnElement, Connection, Table
 
 BATCH = 5_000
 _MODULUS = 1 << 128
@@ -51,9 +51,15 @@ def columns_of(table: Table) -> list[Column[Any]]:
     return [column for column in table.columns if column.computed is None]
 
 
-def batches(connection: Connection, table: Table, names: Sequence[str]) -> Iterator[list[Row]]:
-    """All rows in batches of 5,000; PostgreSQL keeps the rest on its side."""
+def batches(
+    connection: Connection,
+    table: Table,
+    names: Sequence[str],
+    where: ColumnElement[bool] | None = None,
+) -> Iterator[list[Row]]:
+    """The rows in batches of 5,000; PostgreSQL keeps the rest on its side."""
     query = sqlalchemy.select(*(_as_stored(table.columns[name]) for name in names))
+    query = query if where is None else query.where(where)
     options = {"stream_results": True, "max_row_buffer": BATCH}
     # For this query alone: set on the connection, they would hold for what is written on it too.
     result = connection.execute(query, execution_options=options)
