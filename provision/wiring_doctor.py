@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -41,9 +41,9 @@ def doctor(stack: wiring.OpenedStack, on_finding: OnFinding) -> DoctorResult:
     return doctor_result(stack.spec.name, stack.spec.target, findings, seconds)
 
 
-def _machine(stack: wiring.OpenedStack) -> Machine:
+def _machine(stack: wiring.OpenedStack, environment: Mapping[str, str] | None = None) -> Machine:
     version = packages.installed_version("mlflow") or ""
-    return Machine(stack.spec, stack.layout, version, stack.settings.environment)
+    return Machine(stack.spec, stack.layout, version, environment or stack.settings.environment)
 
 
 def _here(stack: wiring.OpenedStack, on_finding: OnFinding) -> list[Finding]:
@@ -55,8 +55,14 @@ def _here(stack: wiring.OpenedStack, on_finding: OnFinding) -> list[Finding]:
 def _in_account(stack: wiring.OpenedStack, on_finding: OnFinding) -> list[Finding]:
     """The machine and the credentials at once, then all that rests on the credentials."""
     end = time.monotonic() + wiring.PATIENCE_SECONDS
-    machine = ask(_machine(stack).in_account(), time.monotonic, _MACHINE_SECONDS, on_finding)
     access = access_to(stack)
+    # As `up` fetches the provider: past the fence of an emulated account.
+    machine = ask(
+        _machine(stack, access.fetching if access else None).in_account(),
+        time.monotonic,
+        _MACHINE_SECONDS,
+        on_finding,
+    )
     if access is None:
         return machine.findings()
     cloud = Cloud(access.environment, stack.spec.aws.region, attempts=_ATTEMPTS)
