@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import base64
 import http.server
-import json
 import os
 import subprocess
 import sys
@@ -27,7 +25,6 @@ from provision.model.findings import SERVER_LAYERS
 from provision.model.report import Finding, Outcome, Report
 from tests.certificates import Authority
 from tests.mlflow_servers import free_port, mlflow_server
-from tests.relay import Rules, relaying
 
 pytestmark = pytest.mark.slow
 
@@ -158,40 +155,6 @@ def test_a_wrong_password_is_found(guarded: Endpoint, tmp_path: Path) -> None:
 
 def test_the_right_password_passes_every_layer(guarded: Endpoint) -> None:
     assert look(guarded).first_failure is None
-
-
-def change_password(guarded: Endpoint, old: str, new: str) -> None:
-    headers = {
-        "Authorization": "Basic " + base64.b64encode(f"admin:{old}".encode()).decode(),
-        "Content-Type": "application/json",
-    }
-    body = json.dumps({"username": "admin", "password": new}).encode()
-    with TrackingClient(guarded, timeout=60) as client:
-        client.ask("PATCH", "/api/2.0/mlflow/users/update-password", body, headers)
-
-
-def test_a_password_that_everybody_knows_is_found_until_it_is_changed(
-    guarded: Endpoint, tmp_path: Path
-) -> None:
-    known = tmp_path / "password"
-    known.write_text("password1234")
-    change_password(guarded, PASSWORD, "password1234")
-    try:
-        finding = broken(replace(guarded, credentials=Credentials("admin", known)))
-        assert finding.id == "accounts.default-password"
-    finally:
-        change_password(guarded, "password1234", PASSWORD)
-    assert look(guarded).first_failure is None
-
-
-def test_a_proxy_that_opens_the_sign_up_is_found(guarded: Endpoint) -> None:
-    secret = base64.b64encode(f"admin:{PASSWORD}".encode())
-    rules = Rules(
-        header=b"Authorization: Basic " + secret, wanted=lambda line: b" /signup " in line
-    )
-    with relaying(guarded.uri, rules) as proxy:
-        finding = broken(replace(guarded, uri=proxy.endpoint().uri))
-    assert finding.id == "accounts.sign-up-open"
 
 
 def test_a_frozen_artifact_root_is_found_and_not_written_to(

@@ -39,10 +39,11 @@ PROBLEMS: Final = (
         "accounts.default-password",
         "The administrator still has the password that MLflow was shipped with, which everybody "
         "knows.",
-        "Change it now: `MlflowClient` of `mlflow.server.auth.client`, "
-        '`update_user_password("admin", ...)`. A server of `provision up` draws its own.',
+        "Change it now: `mlflow.server.auth.client.AuthServiceClient(URI)`, "
+        '`update_user_password("admin", NEW, OLD)`. A server of `provision up` draws its own.',
         severity=Severity.CRITICAL,
-        symptom="MLflow before 3.16.1 started with admin and password1234 (GHSA-gq3w-7jj3-x7gr).",
+        symptom="MLflow before 3.16.1 started with admin and password1234 (GHSA-gq3w-7jj3-x7gr); "
+        "later ones refuse it to administrators.",
     ),
     Problem(
         "accounts.sign-up-open",
