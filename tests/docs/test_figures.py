@@ -51,3 +51,14 @@ def test_no_size_that_the_sizing_accepts_was_killed_for_memory() -> None:
     assert {row["size"] for row in accepted} >= {1024, 2048, 4096, 8192}
     assert all(row["requests"] and not row["errors"] for row in accepted)
     assert [row["size"] for row in rows if row["refused"]] == [512]
+
+
+def test_the_road_to_an_account_costs_no_more_than_was_promised() -> None:
+    """Against bare Terraform, boto3 and Python; bench/terraform.py has the limits."""
+    import readme
+
+    found = readme.results("terraform")
+    for row, limit in {"plan": 1.1, "up": 1.1, "again": 1.1, "status": 1.3, "offline": 6.0}.items():
+        assert found[row]["limit"] == limit, row
+        assert found[row]["wall"] <= limit, row
+    assert found["again"]["cpu"] < 1
