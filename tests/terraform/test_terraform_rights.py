@@ -62,7 +62,8 @@ def test_role_can_do_all_that_mlflow_does_with_artifacts(role: Any) -> None:
 def test_role_reads_its_program_and_tells_how_it_is(role: Any) -> None:
     with enforced():
         assert role.get_object(Bucket=BUCKET, Key=PROGRAM)["Body"].read() == b"1"
-        for key in ("provision/boot/i-1.json", "provision/public/ca.pem"):
+        handed = "provision/transfer/1/mlflow.db"
+        for key in ("provision/boot/i-1.json", "provision/public/ca.pem", handed):
             role.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
             assert role.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"{}"
 
@@ -78,6 +79,7 @@ def test_role_reads_its_program_and_tells_how_it_is(role: Any) -> None:
         lambda s3: s3.put_object(Bucket=BUCKET, Key=PROGRAM, Body=b"mine now"),
         lambda s3: s3.delete_object(Bucket=BUCKET, Key=PROGRAM),
         lambda s3: s3.delete_object(Bucket=BUCKET, Key="provision/public/ca.pem"),
+        lambda s3: s3.delete_object(Bucket=BUCKET, Key="provision/transfer/1/mlflow.db"),
         lambda s3: s3.list_buckets(),
         lambda s3: s3.list_object_versions(Bucket=BUCKET),
         lambda s3: s3.put_bucket_versioning(
@@ -89,7 +91,7 @@ def test_role_reads_its_program_and_tells_how_it_is(role: Any) -> None:
     ids=[
         "read another bucket", "list another bucket", "write another bucket",
         "read beside the artifacts", "write beside the artifacts", "change its program",
-        "delete its program", "delete the authority", "list buckets",
+        "delete its program", "delete the authority", "delete what it handed over", "list buckets",
         "list versions", "stop versioning", "drop the TLS policy", "delete the bucket",
     ],
 )  # fmt: skip

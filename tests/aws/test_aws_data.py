@@ -1,0 +1,95 @@
+"""How a stack's machine is asked to hand its database over, and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from provision.errors import CheckFailedError, RefusedError
+from provision.targets.aws_data import PREFIX, opened
+from provision.targets.aws_record import AwsPaths
+from tests.aws.stack import NAMES, Stack
+from tests.aws.test_remote import Answer, agent, remote
+from tests.progress import Quiet
+
+pytestmark = pytest.mark.xdist_group("aws-host")
+
+
+Started = list[list[str]]
+
+
+def machine(stack: Stack, *, fails: bool = False) -> tuple[Answer, Started]:
+    """What answers in the machine's place, and each command that started a job there."""
+    started: Started = []
+
+    def answer(line: str) -> tuple[int, str, str]:
+        words = shlex.split(line)
+        if words[0] == "systemd-run":
+            started.append(words)
+            part = f"{PREFIX}{words[-1]}"
+            stack.write(f"{part}/mlflow.db", "rows")
+            error = {"event": "error", "exit_code": 6, "message": "no room", "next_step": "df"}
+            done = {"event": "done", "result": {}}
+            stack.write(f"{part}/said.json", json.dumps(error if fails else done))
+        return 0, "", ""
+
+    return answer, started
+
+
+def versions(stack: Stack) -> int:
+    found = stack.aws.client("s3").list_object_versions(Bucket=NAMES.bucket, Prefix=PREFIX)
+    return len(found.get("Versions", [])) + len(found.get("DeleteMarkers", []))
+
+
+def test_databases_are_handed_over_and_nothing_stays(stack: Stack, tmp_path: Path) -> None:
+    answer, started = machine(stack)
+    paths = AwsPaths(tmp_path)
+    with agent(stack, answer):
+        with opened(remote(stack), paths, Quiet(), fill=True) as place:
+            assert place.is_ferried and place.in_bucket and place.users_url is None
+            assert (place.owner, place.environment) == (stack.me.account, {})
+            part = place.database_url.partition(f"{NAMES.bucket}/")[2].rpartition("/")[0]
+            stack.write(f"{part}/filled/mlflow.db", "more rows")
+        with opened(remote(stack), paths, Quiet(), fill=True):
+            pass  # nothing was put there, so nothing is filled
+    export, fill, again = started
+    assert [words[-4] for words in started] == ["export", "fill", "export"]
+    stops = "--property=ExecStartPre=+/usr/bin/systemctl stop mlflow.service"
+    assert stops in fill and stops not in export + again
+    assert "--property=User=mlflow" in export
+    assert versions(stack) == 0
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_what_fails_on_the_machine_is_told_and_nothing_stays(stack: Stack, tmp_path: Path) -> None:
+    answer, _ = machine(stack, fails=True)
+    with (
+        agent(stack, answer),
+        pytest.raises(CheckFailedError, match="no room"),
+        opened(remote(stack), AwsPaths(tmp_path), Quiet(), fill=False),
+    ):
+        pass
+    assert versions(stack) == 0
+
+
+def test_two_copies_at_once_are_refused(stack: Stack, tmp_path: Path) -> None:
+    with (
+        agent(stack, lambda _: (75, "", "")),
+        pytest.raises(RefusedError, match="another command copies data"),
+        opened(remote(stack), AwsPaths(tmp_path), Quiet(), fill=False),
+    ):
+        pass
+
+
+def test_a_machine_of_an_older_version_is_named(stack: Stack, tmp_path: Path) -> None:
+    words = "python: No module named provision.server.archive.hosted"
+    with (
+        agent(stack, lambda _: (1, "", words)),
+        pytest.raises(RefusedError, match="an older version") as caught,
+        opened(remote(stack), AwsPaths(tmp_path), Quiet(), fill=False),
+    ):
+        pass
+    assert "provision up" in caught.value.next_step
