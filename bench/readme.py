@@ -41,7 +41,17 @@ def figures() -> str:
     rows.append(["`provision check --client`, an address that drops packets", dead, mlflow])
     archive = f"{results('archive')['ratio']:.0f} times as fast as the REST-based export tool"
     rows.append(["`provision archive`, 10,000 runs with 50 metrics each", archive, ""])
-    return table(["what", "measured", ""], rows + hosts()) + "\n"
+    return table(["what", "measured", ""], [*rows, emptying(), *hosts()]) + "\n"
+
+
+def emptying() -> list[str]:
+    """A bucket on its way out."""
+    found = results("emptying")
+    return [
+        "Emptying a bucket with 50,000 versions, imitated latency",
+        f"{found['against_terraform']:.1f} times as fast as Terraform's `force_destroy`",
+        f"{found['against_s5cmd']:.2f} times the time of s5cmd",
+    ]
 
 
 def hosts() -> list[list[str]]:

@@ -62,3 +62,15 @@ def test_the_road_to_an_account_costs_no_more_than_was_promised() -> None:
         assert found[row]["limit"] == limit, row
         assert found[row]["wall"] <= limit, row
     assert found["again"]["cpu"] < 1
+
+
+def test_a_bucket_is_emptied_to_its_end_as_fast_as_promised() -> None:
+    import emptying
+    import readme
+
+    found = readme.results("emptying")
+    assert found["left"] == 0
+    assert found["against_terraform"] >= emptying.AGAINST_TERRAFORM
+    assert found["against_s5cmd"] <= emptying.AGAINST_S5CMD
+    assert found["memory"] <= 1.25 * found["memory_of_fewer"], "memory grows with the bucket"
+    assert len(found["rounds"]) == emptying.ROUNDS
