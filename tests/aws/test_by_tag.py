@@ -28,6 +28,7 @@ from tests.aws.stack import REGION
 from tests.terraform.emulation import ACCOUNT, EmulatedAws, emulated_aws
 from tests.terraform.inventory import inventory
 
+pytestmark = pytest.mark.slow  # each asks some twenty services several times
 SPEC = f"name: churn\ntarget: aws\naws: {{region: {REGION}, ingress: [203.0.113.0/24]}}\n"
 AT = "2026-11-27T22:31:10+00:00"
 
