@@ -1,4 +1,7 @@
-"""The whole road on the emulated account, with the database: apply, nothing left to do, destroy."""
+"""The whole road on the emulated account, as a team has it: apply, nothing left to do, destroy.
+
+(`course` goes that road by `provision` itself, in `test_up_road.py` and `test_up_hard_times.py`.)
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,9 @@ ADDRESS = "provision-churn.aaaaaaaaaa.eu-west-1.rds.amazonaws.com:5432"
 VALUES = {
     "name": "churn",
     "region": REGION,
+    "profile": "team",
+    # With AWS' own lock on the database nothing destroys it: the plans check that it is on.
+    "settings": {"deletion_protection": False},
     "user_data": "#cloud-config\n# provision-churn\n",
     "access": {"ingress_cidrs": ["203.0.113.0/24"]},
     "lifetime": {"ends_on": "2027-07-31", "alarm_email": "ml@example.com", "budget": 50},
@@ -50,12 +56,17 @@ def test_apply_settles_and_destroy_leaves_the_account_as_it_was(
     assert outputs["artifacts"] == {"bucket": BUCKET, "uri": f"s3://{BUCKET}/artifacts"}
     assert outputs["database"]["address"] == ADDRESS
     _machine_is_as_promised(aws, outputs)
+    (flow,) = aws.client("ec2").describe_flow_logs()["FlowLogs"]
+    assert flow["TrafficType"] == "ALL"
     _bucket_is_as_promised(aws)
     _database_is_as_promised(aws)
     _password_is_nowhere(aws, tracking, outputs, plan)
     assert _budgets(aws) == {"provision-churn-month": {50.0, 80.0, 100.0}}
 
     tracking.ok("destroy", "-auto-approve", variables)
+    snapshot = "provision-churn-final"
+    assert inventory(aws) - before == {f"rds DBSnapshots {snapshot}"}
+    aws.client("rds").delete_db_snapshot(DBSnapshotIdentifier=snapshot)
     assert inventory(aws) == before
     assert _budgets(aws) == {}
 
@@ -139,6 +150,8 @@ def _database_is_as_promised(aws: EmulatedAws) -> None:
     assert not database["PubliclyAccessible"]
     assert database["CopyTagsToSnapshot"]
     assert database["MasterUsername"] == "provision_admin"
+    assert database["MultiAZ"] and database["BackupRetentionPeriod"] == 30
+    assert database["PerformanceInsightsEnabled"]
     (group,) = database["DBParameterGroups"]
     parameters = rds.describe_db_parameters(DBParameterGroupName=group["DBParameterGroupName"])
     values = {p["ParameterName"]: p.get("ParameterValue") for p in parameters["Parameters"]}
