@@ -265,7 +265,7 @@ def test_the_state_moves_home_and_back_and_the_stack_stays(road: Road) -> None:
     there, key = inventory(road.aws), f"{STACK}/terraform.tfstate"
     own = road.ana.aws_folder(STACK) / "terraform/stacks/tracking/terraform.tfstate"
     s3 = road.aws.client("s3")
-    road.ana.spec(SPEC.replace("state: s3", "state: local"))
+    road.ana.spec(SPEC.replace(f"  state: s3\n  state_name: {STACK}-team\n", ""))
     plan = road.ana.say("plan")
     assert plan.code == 0 and "the next provision up moves it" in plan.err, plan.err
     assert not own.exists(), "a plan moves nothing"
