@@ -29,6 +29,7 @@ _AT_ONCE = 16
 _LARGE = 32 << 20
 _PART = 8 << 20
 _PARTS_AT_ONCE = 8
+_SENT_AT_ONCE = 4  # each is in memory while it is sent, several times over
 _MOST_PARTS = 9_000  # S3 takes 10,000 (its user guide, "multipart upload limits")
 _DIGEST = "sha256"
 _LONGEST_NAME = 255  # bytes of a file's name on Linux
@@ -180,7 +181,7 @@ class Bucket:
         size = file.stat().st_size
         part = max(_PART, size // _MOST_PARTS)
         try:
-            with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+            with ThreadPoolExecutor(_SENT_AT_ONCE) as pool:
                 parts = list(
                     pool.map(
                         lambda number: self._put_part(upload, file, (number, part), seen),
