@@ -27,6 +27,7 @@ from provision.emulator.plain.keeper import clean
 from provision.emulator.plain.machine import Machine
 from provision.errors import MissingError, ProvisionError, RefusedError
 
+_LOG = logging.getLogger("provision.emulator.lab")
 _GONE = ("terminated", "shutting-down")
 FRONT = "127.0.0.1:8443"
 """Where a client finds the server: at the end that a tunnel to a machine has."""
@@ -52,6 +53,9 @@ class PlainLab:
         self._watcher: Watcher | None = None
         self._thread: threading.Thread | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._log: logging.FileHandler | None = None
+        # What follows the account notes its troubles; here they are no business of the terminal.
+        _LOG.propagate = False
 
     @property
     def is_up(self) -> bool:
@@ -69,6 +73,8 @@ class PlainLab:
         say(f"no machine boots: the host's program runs in {self.folder}")
         workspace.make_folder(self.folder)
         clean(self.folder)
+        self._log = logging.FileHandler(self.folder / "lab.log")
+        _LOG.addHandler(self._log)
         self._keeper = subprocess.Popen(
             [sys.executable, "-m", "provision.emulator.plain.keeper", str(self.folder)],
             stdin=subprocess.PIPE, start_new_session=True,
@@ -89,6 +95,9 @@ class PlainLab:
             self._site.close()
         if self._keeper is not None:
             self._keeper.communicate()
+        if self._log is not None:
+            _LOG.removeHandler(self._log)
+            self._log.close()
         workspace.remove_folder(self.folder)
 
     def trouble(self) -> str:
