@@ -104,6 +104,27 @@ def test_the_second_plan_is_empty(road: Road) -> None:
     assert (plan.document["changes"], plan.document["lines"]) == (False, [])
 
 
+def test_the_state_moves_home_and_back_and_the_stack_stays(road: Road) -> None:
+    there, key = inventory(road.aws), f"{STACK}/terraform.tfstate"
+    own = road.ana.aws_folder(STACK) / "terraform/stacks/tracking/terraform.tfstate"
+    s3 = road.aws.client("s3")
+    road.ana.spec(SPEC.replace(f"  state: s3\n  state_name: {STACK}-team\n", ""))
+    plan = road.ana.say("plan")
+    assert plan.code == 0 and "the next provision up moves it" in plan.err, plan.err
+    assert not own.exists(), "a plan moves nothing"
+    home = road.ana.say("up", "--yes")
+    assert (home.code, home.document["changed"]) == (0, False), home.err
+    assert "was moved here from s3://" in home.err and own.exists()
+    assert s3.list_objects_v2(Bucket=STATES, Prefix=key)["KeyCount"] == 0
+
+    road.ana.spec(SPEC)
+    back = road.ana.say("up", "--yes")
+    assert (back.code, back.document["changed"]) == (0, False), back.err
+    assert f"was moved to s3://{STATES}/{key}" in back.err and not own.exists()
+    assert road.ben.say("status").document == road.ana.say("status").document
+    assert inventory(road.aws) == there
+
+
 def test_a_second_laptop_sees_the_same_stack(road: Road) -> None:
     first, second = road.ana.say("status"), road.ben.say("status")
     assert (first.code, second.code) == (0, 0), second.err
@@ -258,27 +279,6 @@ def test_a_stack_of_this_name_that_was_made_elsewhere_is_left_alone(road: Road) 
     assert up.code == 4, up.err
     assert "that was not made from here" in up.message
     assert "give this stack another name" in up.next_step
-    assert inventory(road.aws) == there
-
-
-def test_the_state_moves_home_and_back_and_the_stack_stays(road: Road) -> None:
-    there, key = inventory(road.aws), f"{STACK}/terraform.tfstate"
-    own = road.ana.aws_folder(STACK) / "terraform/stacks/tracking/terraform.tfstate"
-    s3 = road.aws.client("s3")
-    road.ana.spec(SPEC.replace(f"  state: s3\n  state_name: {STACK}-team\n", ""))
-    plan = road.ana.say("plan")
-    assert plan.code == 0 and "the next provision up moves it" in plan.err, plan.err
-    assert not own.exists(), "a plan moves nothing"
-    home = road.ana.say("up", "--yes")
-    assert (home.code, home.document["changed"]) == (0, False), home.err
-    assert "was moved here from s3://" in home.err and own.exists()
-    assert s3.list_objects_v2(Bucket=STATES, Prefix=key)["KeyCount"] == 0
-
-    road.ana.spec(SPEC)
-    back = road.ana.say("up", "--yes")
-    assert (back.code, back.document["changed"]) == (0, False), back.err
-    assert f"was moved to s3://{STATES}/{key}" in back.err and not own.exists()
-    assert road.ben.say("status").document == road.ana.say("status").document
     assert inventory(road.aws) == there
 
 
