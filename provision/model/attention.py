@@ -12,7 +12,7 @@ from provision.model.report import Finding
 from provision.model.status import State, StatusResult
 
 _SOON_DAYS: Final = 7
-_CERTIFICATE_DAYS: Final = 14
+_CERTIFICATE_HOURS: Final = 14 * 24.0
 _GIGABYTE: Final = 10**9
 _SERVING, _CAPACITY, _DATES, _DRIFT = LAYERS
 
@@ -52,15 +52,25 @@ def _capacity(status: StatusResult) -> Iterator[Finding]:
 
 
 def _dates(status: StatusResult, today: date) -> Iterator[Finding]:
-    ends = (status.server or {}).get("certificate_ends")
-    if ends and days_to(ends, today) <= _CERTIFICATE_DAYS:
-        observed = f"in {days_to(ends, today)} days"
-        yield found(_DATES, "dates.certificate-ends", observed, {"date": ends})
+    server = status.server or {}
+    if server.get("certificate_ends") and _renewal_is_late(server):
+        facts = {"date": server["certificate_ends"]}
+        yield found(_DATES, "dates.certificate-ends", _hours(server["certificate_hours"]), facts)
     if status.until:
         left = days_to(status.until, today)
         problem = "end-passed" if left < 0 else "end-near"
         if left <= _SOON_DAYS:
             yield found(_DATES, f"dates.{problem}", f"in {left} days", {"date": status.until})
+
+
+def _renewal_is_late(server: Mapping[str, Any]) -> bool:
+    """Web servers renew when a third is left (Caddy's own certificates live for 12 hours)."""
+    late = min(_CERTIFICATE_HOURS, server["certificate_valid_hours"] / 6)
+    return bool(server["certificate_hours"] <= late)
+
+
+def _hours(left: float) -> str:
+    return f"in {left / 24:.0f} days" if left >= 48 else f"in {left:.0f} hours"
 
 
 def days_to(day: str, today: date) -> int:

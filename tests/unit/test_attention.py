@@ -22,6 +22,8 @@ WELL = {
     "machine": {"disk_bytes": 20 * GB, "disk_free_bytes": 9 * GB, "memory_bytes": 4 * GB,
                 "memory_available_bytes": 2 * GB},
     "certificate_ends": "2027-02-01",
+    "certificate_hours": 66 * 24.0,
+    "certificate_valid_hours": 90 * 24.0,
 }  # fmt: skip
 
 
@@ -39,8 +41,13 @@ CASES = [
     (stack(until="2027-01-31"), []),
     (stack(until="2026-12-04"), ["dates.end-near"]),
     (stack(until="2026-11-26"), ["dates.end-passed"]),
-    (stack({"certificate_ends": "2026-12-11"}), ["dates.certificate-ends"]),
-    (stack({"certificate_ends": "2026-12-12"}), []),
+    (stack({"certificate_hours": 14 * 24.0}), ["dates.certificate-ends"]),
+    (stack({"certificate_hours": 15 * 24.0}), []),
+    (stack({"certificate_hours": 4.0, "certificate_valid_hours": 12.0}), []),
+    (
+        stack({"certificate_hours": 2.0, "certificate_valid_hours": 12.0}),
+        ["dates.certificate-ends"],
+    ),
     (stack(machine(disk_free_bytes=GB)), ["capacity.disk-low"]),
     (stack(machine(memory_available_bytes=GB // 4)), ["capacity.memory-low"]),
     (

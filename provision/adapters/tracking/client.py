@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode
 from provision._version import __version__
 from provision.adapters.tracking.connecting import (
     basic,
+    certificate_of,
     exchange_error,
-    last_day,
     parse_uri,
     read_password,
     tls_context,
@@ -161,15 +161,15 @@ class TrackingClient:
     def server_status(self) -> dict[str, Any] | None:
         """What a server started by this package says about itself; None from any other server.
 
-        A degraded one says so with 503. `certificate_ends` is the last day (ISO 8601) of the
-        certificate that it showed.
+        A degraded one says so with 503. What begins with `certificate_` is about the one that it
+        showed, as `certificate_of` has it.
         """
         answer = self._send("GET", "/provision/status")
         if answer.status == 404:
             return None
         if answer.status != 503:
             raise_for_status("GET /provision/status", answer)
-        return {**json_object(answer), **last_day(self._connection.sock)}
+        return {**json_object(answer), **certificate_of(self._connection.sock)}
 
     def create_experiment(self, name: str) -> str:
         """Create an experiment and return its id."""

@@ -6,15 +6,18 @@ import base64
 import http.client
 import importlib.util
 import ssl
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from provision.errors import MissingError, UsageError
 from provision.model.secrets import Secret
 from provision.model.tracking import ErrorKind, TrackingError
+
+_VALIDITY: Final = ("notBefore", "notAfter")
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h) behind "certificate verify failed".
 _VERIFY_REASONS: Final[Mapping[int, str]] = {
@@ -108,10 +111,16 @@ def exchange_error(what: str, error: Exception) -> TrackingError:
     return TrackingError(ErrorKind.NOT_HTTP, f"{what}: {error!r}", reason=reason)
 
 
-def last_day(connected: object) -> dict[str, str]:
-    """`certificate_ends`, of a connection with TLS; nothing of another."""
+def certificate_of(connected: object) -> dict[str, Any]:
+    """`certificate_ends` (ISO 8601 day), `certificate_hours` (left), `certificate_valid_hours`
+    (in all), of a connection with TLS; nothing of another.
+    """
     certificate = connected.getpeercert() if isinstance(connected, ssl.SSLSocket) else None
     if not certificate:
         return {}
-    seconds = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
-    return {"certificate_ends": datetime.fromtimestamp(seconds, UTC).date().isoformat()}
+    first, last = (ssl.cert_time_to_seconds(str(certificate[name])) for name in _VALIDITY)
+    return {
+        "certificate_ends": datetime.fromtimestamp(last, UTC).date().isoformat(),
+        "certificate_hours": round((last - time.time()) / 3600, 1),
+        "certificate_valid_hours": round((last - first) / 3600, 1),
+    }
