@@ -68,12 +68,13 @@ def test_the_host_is_told_what_the_spec_says() -> None:
 
 def test_every_setting_of_a_spec_reaches_the_host() -> None:
     told = settings_of(
-        "target: aws\nserver: {memory: 1GiB, workers: 3, threads: 5, job_runner: true}\n"
+        "target: aws\nserver: {memory: 2GiB, workers: 3, threads: 5, job_runner: true}\n"
         "access: {auth: none, domain: mlflow.lab.example, allowed_hosts: ['*.lab.example', "
         "'other.lab.example:8080'], allowed_origins: ['https://lab.example']}\n"
-        "artifacts: {mode: direct}\naws: {packages: bundled}\n"
+        "artifacts: {mode: direct}\n"
+        "aws: {packages: bundled, settings: {instance_type: t3.medium}}\n"
     )
-    assert (told.memory, told.workers, told.threads, told.job_runner) == (2**30, 3, 5, True)
+    assert (told.memory, told.workers, told.threads, told.job_runner) == (2 << 30, 3, 5, True)
     assert told.hosts[0] == "mlflow.lab.example"
     assert told.extra_hosts == ("*.lab.example", "other.lab.example")
     assert told.allowed_origins == ("https://lab.example",)
