@@ -19,6 +19,7 @@ from tests.conftest import Cli
 from tests.docs.blocks import blocks_of, commands_of
 from tests.mlflow_content import dump, fill
 from tests.needs import insist
+from tests.terraform import provider
 from tests.terraform.program import environment
 
 pytestmark = [
@@ -30,7 +31,7 @@ PAGE = ROOT / "docs" / "rehearsal.md"
 TYPED = [c for b in blocks_of(PAGE) if b.language == "console" for c in commands_of(b)]
 # The emulation's own authority: choosing another one costs the provider 80 more seconds of sleep.
 QUICKER = "  settings: {database_ca: rds-ca-default}\n"
-_LEFT_OUT = ("HOME", "GOGC", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+_LEFT_OUT = ("HOME", "GOGC", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", provider.VARIABLE)
 CLIENT = """\
 import mlflow
 mlflow.set_experiment("rehearsed")
