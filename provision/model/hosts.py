@@ -127,5 +127,10 @@ def check_webhook(value: object) -> object:
         hint = "a name or password in it would lie open in the state" if "@" in text else ""
         hint = "SNS would send it in the clear" if text.startswith("http://") else hint
         what = "an address such as `https://alerts.example.com/sns`"
-        raise complain(f"must be {what}, not {shown(value)}", hint)
+        raise complain(f"must be {what}, not {shown(_without_account(value))}", hint)
     return text
+
+
+def _without_account(value: object) -> object:
+    """An address as a message may show it."""
+    return re.sub("//[^/@]*@", "//...@", value) if isinstance(value, str) else value
