@@ -289,7 +289,7 @@ def test_a_budget_has_tags_subscribers_and_changes(aws: Clients) -> None:
     ("service", "operation", "given"),
     [
         ("ec2", "create_instance_connect_endpoint", {"SubnetId": "subnet-1"}),
-        ("rds", "describe_db_engine_versions", {}),
+        ("rds", "describe_source_regions", {}),
         ("dlm", "get_lifecycle_policies", {}),
     ],
 )
