@@ -63,7 +63,7 @@ def target(tmp_path: Path, seen: dict[str, str]) -> AwsTarget:
         layout,
         connect,
         host=host,
-        now=lambda: "2026",
+        now=lambda: "2026-11-27T12:00:00+00:00",
         ask=ask_beside,
     )
 

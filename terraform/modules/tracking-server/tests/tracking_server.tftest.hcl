@@ -73,11 +73,13 @@ run "the_role_may_do_exactly_this" {
   assert {
     condition = sort(flatten([for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : statement.Action if statement.Effect == "Allow"])) == tolist([
       "rds:DescribeDBInstances",
-      "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetBucketLocation", "s3:GetObject", "s3:GetObject", "s3:GetObject",
-      "s3:ListBucket", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObject",
+      "s3:AbortMultipartUpload", "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetBucketLocation",
+      "s3:GetObject", "s3:GetObject", "s3:GetObject", "s3:GetObject",
+      "s3:ListBucket", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObject", "s3:PutObject",
       "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
+      "sns:Publish",
     ])
-    error_message = "The role's actions are a closed list: what MLflow was seen to need, and no deleting of versions."
+    error_message = "The role's actions are a closed list: what MLflow and the machine were seen to need, and no deleting of versions."
   }
   assert {
     condition = toset(flatten([for statement in jsondecode(aws_iam_role_policy.use[0].policy).Statement : statement.Resource])) == toset([
@@ -86,11 +88,13 @@ run "the_role_may_do_exactly_this" {
       "arn:aws:s3:::provision-churn-123456789012-eu-west-1/provision/boot/*",
       "arn:aws:s3:::provision-churn-123456789012-eu-west-1/provision/host/*",
       "arn:aws:s3:::provision-churn-123456789012-eu-west-1/provision/public/*",
+      "arn:aws:s3:::provision-churn-123456789012-eu-west-1/provision/transfer/*",
+      "arn:aws:sns:eu-west-1:123456789012:provision-churn-alarms",
       "arn:aws:rds:eu-west-1:123456789012:db:provision-churn",
       "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!db-*",
       "arn:aws:secretsmanager:eu-west-1:123456789012:secret:provision-churn/admin-??????",
     ])
-    error_message = "The role must reach this bucket, this database and these two secrets alone."
+    error_message = "The role must reach this bucket, this database, these two secrets and this topic alone."
   }
   assert {
     condition = alltrue([
