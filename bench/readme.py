@@ -35,7 +35,7 @@ def figures() -> str:
     check = results("check")
     mlflow = f"MLflow's client: {'' if check['dead']['mlflow_ended'] else 'more than '}"
     mlflow += f"{check['dead']['mlflow_s']:.0f} s to its error"
-    own = f"{check['healthy']['cpu_s']:.2f} s of CPU beside the server's answers"
+    own = f"{check['healthy']['beyond_s']:.2f} s beyond the server's own answers"
     rows.append(["`provision check`, a healthy server", own, ""])
     dead = f"answered in {check['dead']['check_s']:.1f} s"
     rows.append(["`provision check --client`, an address that drops packets", dead, mlflow])
