@@ -7,7 +7,6 @@ told by Run Command; both sides meet in a part of the stack's bucket that ends w
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,14 +26,13 @@ from provision.server.places import Place
 from provision.targets.aws_record import AwsPaths
 from provision.targets.aws_remote import AwsRemote
 from provision.targets.base import Progress
+from provision.targets.transfer_unit import BUSY, ENDING_SECONDS, UNIT, ended_lines, start_lines
 
 PREFIX: Final = "provision/transfer/"
-UNIT: Final = "provision-transfer"
 _DATABASE: Final = "mlflow.db"
 _USERS: Final = "users.db"
 _FILLED: Final = f"filled/{_DATABASE}"
 _ADMIN: Final = "admin"
-_BUSY: Final = 75
 _POLL_SECONDS: Final = 0.5
 _SILENT_SECONDS: Final = 30.0
 _LOCK_WAIT_SECONDS: Final = 180.0
@@ -136,12 +134,22 @@ class Ferry:
         shown = Display(self.progress.note)
         with self.progress.board(lambda: [shown.line]) as tell:
             event = self._heard(shown, tell)
-        self._under_way = False
+        self._until_ended()
         return result_of(event)
+
+    def _until_ended(self) -> None:
+        """A job ends with its unit: only then another may begin, and the server is back."""
+        ran = self._run(ended_lines(), seconds=ENDING_SECONDS + 60)
+        if ran.code == BUSY:
+            raise ProvisionError(
+                "the job on the server's machine told its result and did not end",
+                next_step="provision logs transfer and provision logs server say more",
+            )
+        self._under_way = False
 
     def _start(self, action: str) -> None:
         ran = self._run(start_lines(action, self._bucket, self._cloud.region, self.job))
-        if ran.code == _BUSY:
+        if ran.code == BUSY:
             raise RefusedError(
                 "another command copies data on the server's machine",
                 next_step="wait until it has ended; provision ssh -- systemctl stop "
@@ -150,8 +158,8 @@ class Ferry:
         if ran.code:
             raise _not_started(ran.err or ran.out)
 
-    def _run(self, lines: list[str]) -> Any:
-        return run_on_machine(self._cloud, self.remote.instance, lines)
+    def _run(self, lines: list[str], seconds: float = 2 * ENDING_SECONDS) -> Any:
+        return run_on_machine(self._cloud, self.remote.instance, lines, seconds=seconds)
 
     def _heard(self, shown: Display, tell: Any) -> Mapping[str, Any]:
         """The last event of the job; raises `ProvisionError` when it ended without one."""
@@ -187,38 +195,6 @@ class Ferry:
         if self._under_way:
             self._run([f"systemctl stop {UNIT}.service || true"])
         empty_bucket(self._cloud, *self._bucket, prefix=self._key(""))
-
-
-def start_lines(action: str, bucket: Bucket, region: str, job: str) -> list[str]:
-    """What starts a job on the machine as a unit of its own, with the rights of the server.
-
-    The unit stops the server while rows change under it, and starts it however it ends.
-    """
-    properties = {
-        "User": "mlflow", "Group": "mlflow", "UMask": "0077", "Nice": "10",
-        "WorkingDirectory": "/var/lib/provision/server",
-    }  # fmt: skip
-    variables = {
-        "AWS_DEFAULT_REGION": region,
-        "AWS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt",
-        "AWS_METADATA_SERVICE_TIMEOUT": "5",
-        "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "HOME": "/var/lib/provision/server",
-    }
-    around = {
-        "ExecStartPre": "+/usr/bin/systemctl stop mlflow.service",
-        "ExecStopPost": "+/usr/bin/systemctl start mlflow.service",
-    }
-    if action == "fill":
-        properties |= around
-    words = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}"]
-    words += [f"--property={name}={value}" for name, value in properties.items()]
-    words += [f"--setenv={name}={value}" for name, value in variables.items()]
-    words += ["/opt/provision/venv/bin/python", "-P", "-m", "provision.server.archive.hosted"]
-    words += [action, bucket.name, bucket.account, job]
-    return [f"systemctl is-active --quiet {UNIT} && exit {_BUSY}", shlex.join(words)]
 
 
 def _aws_part(environment: Mapping[str, str]) -> dict[str, str]:

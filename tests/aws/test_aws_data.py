@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import CheckFailedError, RefusedError
+from provision.errors import CheckFailedError, ProvisionError, RefusedError
 from provision.targets.aws_data import PREFIX, opened
 from provision.targets.aws_record import AwsPaths
 from tests.aws.stack import NAMES, Stack
@@ -47,7 +47,7 @@ def versions(stack: Stack) -> int:
 def test_databases_are_handed_over_and_nothing_stays(stack: Stack, tmp_path: Path) -> None:
     answer, started = machine(stack)
     paths = AwsPaths(tmp_path)
-    with agent(stack, answer):
+    with agent(stack, answer) as lines:
         with opened(remote(stack), paths, Quiet(), fill=True) as place:
             assert place.is_ferried and place.in_bucket and place.users_url is None
             assert (place.owner, place.environment) == (stack.me.account, {})
@@ -60,6 +60,8 @@ def test_databases_are_handed_over_and_nothing_stays(stack: Stack, tmp_path: Pat
     stops = "--property=ExecStartPre=+/usr/bin/systemctl stop mlflow.service"
     assert stops in fill and stops not in export + again
     assert "--property=User=mlflow" in export
+    # The unit is waited for, after each job as before it.
+    assert [line.startswith("n=0; while") for line in lines] == [True, False, True] * 3
     assert versions(stack) == 0
     assert not (tmp_path / "scratch").exists()
 
@@ -75,21 +77,26 @@ def test_what_fails_on_the_machine_is_told_and_nothing_stays(stack: Stack, tmp_p
     assert versions(stack) == 0
 
 
-def test_two_copies_at_once_are_refused(stack: Stack, tmp_path: Path) -> None:
-    with (
-        agent(stack, lambda _: (75, "", "")),
-        pytest.raises(RefusedError, match="another command copies data"),
-        opened(remote(stack), AwsPaths(tmp_path), Quiet(), fill=False),
-    ):
-        pass
+def test_a_job_that_cannot_start_or_does_not_end_is_named(stack: Stack, tmp_path: Path) -> None:
+    answer, started = machine(stack)
+    older = "python: No module named provision.server.archive.hosted"
 
+    def hangs(line: str) -> tuple[int, str, str]:
+        return (75, "", "") if started and "while" in line else answer(line)
 
-def test_a_machine_of_an_older_version_is_named(stack: Stack, tmp_path: Path) -> None:
-    words = "python: No module named provision.server.archive.hosted"
-    with (
-        agent(stack, lambda _: (1, "", words)),
-        pytest.raises(RefusedError, match="an older version") as caught,
-        opened(remote(stack), AwsPaths(tmp_path), Quiet(), fill=False),
-    ):
-        pass
-    assert "provision up" in caught.value.next_step
+    def said(answers: Answer, kind: type[ProvisionError]) -> tuple[ProvisionError, list[str]]:
+        with (
+            agent(stack, answers) as lines,
+            pytest.raises(kind) as caught,
+            opened(remote(stack), AwsPaths(tmp_path), Quiet(), fill=False),
+        ):
+            pass
+        return caught.value, lines
+
+    busy, _ = said(lambda _: (75, "", ""), RefusedError)
+    assert "another command copies data" in busy.message
+    old, _ = said(lambda _: (1, "", older), RefusedError)
+    assert "an older version" in old.message and "provision up" in old.next_step
+    endless, lines = said(hangs, ProvisionError)
+    assert "did not end" in endless.message and "logs transfer" in endless.next_step
+    assert lines[-1].startswith("systemctl stop provision-transfer")
