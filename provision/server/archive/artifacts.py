@@ -26,7 +26,8 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 Seen = Callable[[int], None]
 
-_MANY = 16  # S3 answers each request after tens of milliseconds
+MANY = 16
+"""Requests to S3 at the same time: it answers each after tens of milliseconds."""
 _AHEAD = 4  # tasks that wait for each one that is worked on
 
 
@@ -87,7 +88,7 @@ class Objects:
     """Artifacts in a bucket."""
 
     bucket: Bucket
-    at_once: int = _MANY
+    at_once: int = MANY
 
     def changes(self) -> list[Change]:
         """What makes locations in the bucket's own part served ones."""
@@ -164,7 +165,7 @@ class Part:
 
     bucket: Bucket
     spares: Path
-    at_once: int = _MANY
+    at_once: int = MANY
 
     def put(self, item: Item, seen: Seen) -> int:
         """Upload one, unless it is there already."""

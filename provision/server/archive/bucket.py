@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ _PART = 8 << 20
 _PARTS_AT_ONCE = 8
 _SENT_AT_ONCE = 4  # each is in memory while it is sent, several times over
 _MOST_PARTS = 9_000  # S3 takes 10,000 (its user guide, "multipart upload limits")
+_MOST_DELETED = 1000  # in one request (S3's API reference, DeleteObjects)
 _DIGEST = "sha256"
 _LONGEST_NAME = 255  # bytes of a file's name on Linux
 _ABSENT = frozenset({"NoSuchKey", "404"})
@@ -80,6 +82,39 @@ class Bucket:
         """The SHA-256 that was written down with an object; empty where none was."""
         answer = self._s3.head_object(**self._owned, Key=self._prefix + name)
         return str(answer["Metadata"].get(_DIGEST, ""))
+
+    # -- folders --------------------------------------------------------------------------------
+
+    def folders(self, name: str) -> list[str]:
+        """The names of the folders in one; `""` is the whole part."""
+        prefix = self._prefix + (f"{name}/" if name else "")
+        pages = self._s3.get_paginator("list_objects_v2")
+        return [
+            found["Prefix"].removeprefix(prefix).rstrip("/")
+            for page in pages.paginate(**self._owned, Prefix=prefix, Delimiter="/")
+            for found in page.get("CommonPrefixes", ())
+        ]
+
+    def below(self, name: str) -> Iterator[tuple[str, int]]:
+        """All objects below a folder, with their bytes."""
+        pages = self._s3.get_paginator("list_objects_v2")
+        for page in pages.paginate(**self._owned, Prefix=f"{self._prefix}{name}/"):
+            for item in page.get("Contents", ()):
+                yield item["Key"].removeprefix(self._prefix), item["Size"]
+
+    def remove(self, name: str) -> None:
+        """Delete all objects below a folder; in a bucket with versions these can be brought back.
+
+        Raises `ProvisionError` with what S3 says of the first one that it refuses.
+        """
+        found = self.below(name)
+        while keys := [{"Key": self._prefix + key} for key, _ in islice(found, _MOST_DELETED)]:
+            answer = self._s3.delete_objects(**self._owned, Delete={"Objects": keys, "Quiet": True})
+            for refused in answer.get("Errors", ()):
+                raise ProvisionError(
+                    f"S3 does not delete {refused['Key']}: {refused.get('Message')}",
+                    next_step="run the same command again: it goes on where it stopped",
+                )
 
     # -- reading --------------------------------------------------------------------------------
 

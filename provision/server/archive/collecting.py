@@ -7,11 +7,8 @@ model's version lies in, and it finds folders whose run or model is gone.
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -20,17 +17,14 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Connection, Table
 
-from provision.server import locations
 from provision.server.archive import stores
+from provision.server.archive.artifacts import spread
 from provision.server.archive.reporting import Reporter
+from provision.server.archive.shelves import Shelf, made_by_mlflow, shelf_of, weight
 from provision.server.archive.stores import Tables
 from provision.server.archive.troubles import explained
 from provision.server.places import Place
 from provision.server.schemas import TRACKING
-
-_RUN = re.compile(r"[0-9a-f]{32}")
-_MODEL = re.compile(r"m-[0-9a-f]{32}")
-_TRACE = re.compile(r"tr-[0-9a-f]{32}")
 
 
 @dataclass
@@ -39,18 +33,13 @@ class Heap:
 
     what: str
     ids: list[str] = field(default_factory=list)
-    folders: list[Path] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
 
-    def add(self, id_: str, folder: Path | None) -> None:
-        """One more, with its artifacts if they are in the store's own folder."""
+    def add(self, id_: str, folder: str | None) -> None:
+        """One more, with its artifacts if they are in the store's own part."""
         self.ids.append(id_)
-        if folder is not None and folder.is_dir():
+        if folder is not None:
             self.folders.append(folder)
-
-    def to_json(self) -> dict[str, Any]:
-        """How many, and how much their artifacts take."""
-        files, size = _weight(self.folders)
-        return {"what": self.what, "number": len(self.ids), "files": files, "bytes": size}
 
 
 @dataclass
@@ -67,6 +56,18 @@ class Trash:
         """In the order in which they are deleted."""
         return (self.runs, self.models, self.experiments, self.orphans)
 
+    def to_json(self, shelf: Shelf) -> list[dict[str, Any]]:
+        """How many of each kind, and how much their artifacts take; each file counts once."""
+        items: list[dict[str, Any]] = []
+        counted: set[str] = set()
+        for heap in self.heaps():
+            files, size = weight(shelf, heap.folders, counted)
+            items.append(
+                {"what": heap.what, "number": len(heap.ids), "files": files, "bytes": size}
+            )
+            counted.update(heap.folders)
+        return items
+
 
 def collect(place: Place, reporter: Reporter, job: Mapping[str, Any]) -> dict[str, Any]:
     """Find what was deleted `older_than` seconds ago or earlier; with `delete`, delete it for good.
@@ -78,24 +79,25 @@ def collect(place: Place, reporter: Reporter, job: Mapping[str, Any]) -> dict[st
         engine = stores.engine_for(place.database_url)
         stores.require_current(engine, TRACKING, place.name)
         before = int(job.get("before") or (time.time() - int(job["older_than"])) * 1000)
-        trash = _find(place, before)
-        items = [heap.to_json() for heap in trash.heaps()]
+        shelf = shelf_of(place)
+        trash = _find(place, shelf, before)
+        items = trash.to_json(shelf)
         if job["delete"]:
-            _delete(place, trash, reporter)
+            _delete(place, shelf, trash, reporter)
     return {"items": items, "kept": trash.kept, "before": before, "deleted": bool(job["delete"])}
 
 
 # -- finding --------------------------------------------------------------------------------------
 
 
-def _find(place: Place, before: int) -> Trash:
+def _find(place: Place, shelf: Shelf, before: int) -> Trash:
     # The folders first: what appears in the database meanwhile is then known to belong there.
-    folders = list(_folders(Path(place.artifacts)))
+    folders = list(made_by_mlflow(shelf))
     engine = stores.engine_for(place.database_url)
     known = stores.tables_of(engine, TRACKING)
     trash = Trash()
     with stores.snapshot(engine) as reading:
-        finder = _Finder(reading, known, place, before, _sources(reading, known["model_versions"]))
+        finder = _Finder(reading, known, shelf, before, _sources(reading, known["model_versions"]))
         finder.fill(trash)
         _orphans(reading, known, folders, trash)
     return trash
@@ -113,7 +115,7 @@ class _Finder:
 
     reading: Connection
     known: Tables
-    place: Place
+    shelf: Shelf
     before: int
     sources: set[str]
 
@@ -122,11 +124,21 @@ class _Finder:
         stays = self._runs(trash) | self._models(trash) | self._living()
         experiments = self.known["experiments"]
         columns = experiments.c.experiment_id, experiments.c.artifact_location
-        for number, location in self._deleted(experiments, columns, "last_update_time"):
-            if number in stays:
-                trash.kept += 1
-            else:
-                trash.experiments.add(str(number), self._folder(location))
+        deleted = self._deleted(experiments, columns, "last_update_time")
+        going = {number: location for number, location in deleted if number not in stays}
+        trash.kept += len(deleted) - len(going)
+        others = self._folders_but(experiments, going)
+        for number, location in going.items():
+            folder = self._folder(location)
+            # Somebody may have given two experiments one folder, or one inside the other's.
+            shared = any(f"{other}/".startswith(f"{folder}/") for other in others)
+            trash.experiments.add(str(number), None if shared else folder)
+
+    def _folders_but(self, experiments: Table, going: Collection[int]) -> list[str]:
+        columns = experiments.c.experiment_id, experiments.c.artifact_location
+        rows = self.reading.execute(sqlalchemy.select(*columns))
+        found = (self._folder(location) for number, location in rows if number not in going)
+        return [folder for folder in found if folder]
 
     def _runs(self, trash: Trash) -> set[int]:
         runs = self.known["runs"]
@@ -179,68 +191,33 @@ class _Finder:
             source == location or source.startswith(location + "/") for source in self.sources
         )
 
-    def _folder(self, location: str | None, above: str = "") -> Path | None:
+    def _folder(self, location: str | None, above: str = "") -> str | None:
         """The folder behind a location, if it is a real part of the store's own."""
-        root = Path(self.place.artifacts)
-        change = locations.localiser(root, "")
-        path = locations.local_path(change(location or "") or location or "")
-        if path is None:
-            return None
-        path = path.parent if above and path.name == above else path
-        return path if path != root and path.is_relative_to(root) else None
-
-
-def _folders(root: Path) -> Iterator[tuple[str, Path]]:
-    """Folders that look like those which MLflow makes: kind and place."""
-    for experiment in _entries(root):
-        if not experiment.name.isdigit():
-            continue
-        for entry in _entries(experiment):
-            if _RUN.fullmatch(entry.name):
-                yield "runs", entry
-        yield from (("logged_models", e) for e in _named(experiment / "models", _MODEL))
-        yield from (("trace_info", e) for e in _named(experiment / "traces", _TRACE))
-
-
-def _named(folder: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
-    return (entry for entry in _entries(folder) if pattern.fullmatch(entry.name))
-
-
-def _entries(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+        name = self.shelf.name_of(location or "")
+        parent, _, last = (name or "").rpartition("/")
+        return parent or None if above and last == above else name
 
 
 def _orphans(
-    reading: Connection, known: Tables, folders: Iterable[tuple[str, Path]], trash: Trash
+    reading: Connection, known: Tables, found: Iterable[tuple[str, str, str]], trash: Trash
 ) -> None:
     columns = {"runs": "run_uuid", "logged_models": "model_id", "trace_info": "request_id"}
-    for kind, folder in folders:
+    for kind, id_, folder in found:
         table = known[kind]
         query = sqlalchemy.select(sqlalchemy.literal(1)).select_from(table)
-        named = query.where(table.c[columns[kind]] == folder.name)
-        if reading.execute(named).first() is None:
-            trash.orphans.add(folder.name, folder)
-
-
-def _weight(folders: Iterable[Path]) -> tuple[int, int]:
-    files = size = 0
-    for folder in folders:
-        for parent, _, names in os.walk(folder):
-            files += len(names)
-            size += sum((Path(parent) / name).lstat().st_size for name in names)
-    return files, size
+        if reading.execute(query.where(table.c[columns[kind]] == id_)).first() is None:
+            trash.orphans.add(id_, folder)
 
 
 # -- deleting -------------------------------------------------------------------------------------
 
 
-def _delete(place: Place, trash: Trash, reporter: Reporter) -> None:
+def _delete(place: Place, shelf: Shelf, trash: Trash, reporter: Reporter) -> None:
     # Rows before files, as a row whose files are gone is worse than files whose row is gone: the
     # next time finds those as folders of nothing.
+    root = place.artifacts if place.in_bucket else Path(place.artifacts).as_uri()
     store = import_module("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore(
-        place.database_url, Path(place.artifacts).as_uri()
+        place.database_url, root
     )
     steps = (
         (trash.runs, store._hard_delete_run),
@@ -253,5 +230,5 @@ def _delete(place: Place, trash: Trash, reporter: Reporter) -> None:
         for id_ in heap.ids:
             delete(id_)
             reporter.advance(1)
-        for folder in heap.folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        for _ in spread(shelf.remove, heap.folders, shelf.at_once):
+            pass
