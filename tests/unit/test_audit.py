@@ -56,7 +56,8 @@ TODAY = TABLE.as_of
 @pytest.mark.parametrize(
     ("version", "problem"),
     [
-        ("3.17.2", ""), ("3.16.1", ""), ("3.16.1rc1", "cve.critical"), ("3.9.0", "cve.critical"),
+        ("3.17.2", ""), ("3.17.0", ""), ("3.16.1", "cve.critical"), ("3.17.0rc1", "cve.critical"),
+        ("3.9.0", "cve.critical"),
         ("2.22.4", "cve.critical"), ("1.30.0", "cve.critical"), ("", "audit.not-known"),
         ("<html>", "audit.not-known"),
     ],
