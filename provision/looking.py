@@ -7,17 +7,21 @@ needs of it is in the record. Reading specs takes longer than asking AWS (bench/
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 from provision import offline
 from provision._version import __version__
 from provision.accounts import connect
+from provision.adapters import packages
 from provision.app import lifecycle
 from provision.errors import ProvisionError
 from provision.model.endpoint import Endpoint
 from provision.model.facts import Facts
-from provision.model.status import StatusResult
+from provision.model.holes import Holes
+from provision.model.status import Security, StatusResult
 from provision.settings import Settings
+from provision.targets import last_audit
 from provision.targets.aws_entrance import Entrance
 from provision.targets.aws_look import AwsLook
 from provision.targets.aws_record import AwsPaths, AwsRecord
@@ -40,6 +44,7 @@ def known_look(settings: Settings) -> AwsLook | None:
         spec_file=settings.spec_file,
         written=record.spec,
         mlflow_version=record.mlflow_version,
+        month=record.month,
         now=str,
     )
 
@@ -51,6 +56,17 @@ def written(settings: Settings) -> str:
     except OSError:
         return ""
     return hashlib.sha256(__version__.encode() + b"\0" + text).hexdigest()
+
+
+def last_audit_of(settings: Settings, status: StatusResult) -> Security:
+    """What the last audit of the stack found."""
+    in_account = status.target in ("aws", "rehearsal")
+    return last_audit.read(settings.state_dir / status.name, in_account=in_account)
+
+
+def known_holes() -> Holes:
+    """The table of them that travels in the package."""
+    return Holes.from_json(json.loads(packages.data_file("cves.json")))
 
 
 def known_status(settings: Settings) -> StatusResult | None:

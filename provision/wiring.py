@@ -262,7 +262,19 @@ def aws_target(
         now=now,
         ask=ask_beside,
         written=written(settings),
+        month=_month(spec, settings),
     )
+
+
+def _month(spec: Spec, settings: Settings) -> float:
+    """A month of the spec at list price, as `provision cost` has it."""
+    from provision.app.cost import cost
+    from provision.model.cost import Use
+    from provision.targets.aws_ending import price_table
+
+    table, environment = price_table(), settings.environment
+    region = spec.aws.region or environment.get("AWS_REGION") or table.base_region
+    return cost(spec, region, table, Use(), None).estimate.month
 
 
 def ways_to_accounts(spec: Spec, layout: Layout, settings: Settings) -> Accounts:

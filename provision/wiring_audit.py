@@ -27,7 +27,8 @@ from provision.model.outputs import Outputs
 from provision.model.questions import Question
 from provision.model.report import Finding
 from provision.model.sarif import sarif
-from provision.targets import account_audit, local_audit
+from provision.model.status import Security
+from provision.targets import account_audit, last_audit, local_audit
 from provision.targets.aws_account import Opening
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.secret_questions import question
@@ -50,7 +51,10 @@ def audit(
     made = _in_account(stack) if in_account else _here(stack)
     findings = ask(made, time.monotonic, SECONDS, on_finding).findings()
     mended = [str(path) for path in open_now]
-    return audit_result(stack.spec.name, stack.spec.target, findings, mended)
+    result = audit_result(stack.spec.name, stack.spec.target, findings, mended)
+    seen = Security(wiring.now(), result.passed, result.severities)
+    last_audit.write(stack.layout.root, in_account=in_account, security=seen)
+    return result
 
 
 def as_sarif(result: AuditResult, stack: wiring.OpenedStack) -> str:

@@ -11,7 +11,7 @@ from provision.model.exposure import of_listening
 from provision.model.findings.audit import LAYERS
 from provision.model.holes import Holes
 from provision.model.questions import Question, Verdict
-from provision.model.report import Finding, Outcome
+from provision.model.report import Finding, Outcome, Severity
 
 _CVE = next(layer for layer in LAYERS if layer.name == "cve")
 _EXPOSURE = next(layer for layer in LAYERS if layer.name == "exposure")
@@ -37,7 +37,8 @@ def audit_result(
     wrong = [f for f in findings if f.outcome in (Outcome.FAILED, Outcome.WARNING)]
     counts = Counter(str(f.severity) for f in wrong if f.severity)
     passed = all(finding.outcome is not Outcome.FAILED for finding in wrong)
-    return AuditResult(name, target, passed, dict(counts), mended, findings)
+    ordered = {str(rank): counts[rank] for rank in Severity if rank in counts}
+    return AuditResult(name, target, passed, ordered, mended, findings)
 
 
 def about_holes(table: Holes, version: str, today: date) -> Question:

@@ -145,6 +145,9 @@ def status(
         until=until,
         server=server,
         place=seen.place,
+        half_asleep=seen.half_asleep,
+        cost=seen.cost,
+        backup=seen.backup,
     )
 
 

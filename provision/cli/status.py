@@ -42,13 +42,13 @@ def _recorded(arguments: Namespace) -> StatusResult:
 
 def _looked_at(arguments: Namespace, ui: Ui) -> StatusResult:
     from provision.app.standing import noticed  # noqa: PLC0415 - each way loads only its own
-    from provision.looking import known_status  # noqa: PLC0415
+    from provision.looking import known_holes, known_status, last_audit_of  # noqa: PLC0415
 
     settings = read_settings(arguments.file, arguments.state_dir)
-    known = None if arguments.drift else known_status(settings)
-    if known is not None:
-        return noticed(known)
-    from provision.cli.context import open_stack  # noqa: PLC0415 - loads pydantic and YAML
+    seen, drift = None if arguments.drift else known_status(settings), None
+    if seen is None:
+        from provision.cli.context import open_stack  # noqa: PLC0415 - loads pydantic and YAML
 
-    stack = open_stack(arguments)
-    return noticed(stack.status(), stack.drift(ui) if arguments.drift else None)
+        stack = open_stack(arguments)
+        seen, drift = stack.status(), stack.drift(ui) if arguments.drift else None
+    return noticed(seen, last_audit_of(settings, seen), known_holes(), drift)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from provision.model.status import State, StatusResult
+from provision.model.status import Cost, Security, State, StatusResult
 from provision.model.units import amount, format_duration
 
 Paint = Callable[[str, str], str]
@@ -45,10 +45,42 @@ def status(result: StatusResult, paint: Paint) -> str:
         rows.append(("until", result.until))
     if result.drift is not None:
         rows.append(("drift", "; ".join(result.drift) or "none"))
-    rows += _server_rows(result.server)
+    rows += [*_server_rows(result.server), *_keeping_rows(result)]
     rows += [("note", words) for words in result.lifetime]
     lines = [_notice(finding, paint) for finding in result.attention]
     return "\n".join([columns(rows), *lines])
+
+
+def _keeping_rows(result: StatusResult) -> list[tuple[str, str]]:
+    """Money, copies, safety."""
+    rows = [("cost", line) for line in _cost(result.cost)]
+    if result.backup:
+        at = result.backup.at
+        rows.append(("last backup", f"{at}: {result.backup.what}" if at else result.backup.what))
+    if result.security and (result.security.at or result.security.holes):
+        rows.append(("security", _security(result.security)))
+    return rows
+
+
+def _cost(cost: Cost | None) -> Iterable[str]:
+    if cost is None:
+        return
+    if cost.spent is not None:
+        charged = " (emulated: nothing is charged)" if cost.emulated else ""
+        yield f"about {cost.spent:.2f} USD since {cost.since}, by list prices{charged}"
+    if cost.budget is not None:
+        spent = f"{cost.month_spent:.2f}" if cost.month_spent is not None else "an unknown part"
+        why = f" ({cost.unknown})" if cost.unknown else ""
+        yield f"{spent} of {cost.budget} USD this month, as AWS counted{why}"
+
+
+def _security(seen: Security) -> str:
+    """What was found, when, and what the version has."""
+    audit = "never audited"
+    if seen.at:
+        found = ", ".join(f"{count} {name}" for name, count in seen.severities.items())
+        audit = f"audit of {seen.at[:10]}: {found or 'nothing found'}"
+    return f"{audit}; known holes: {seen.holes}" if seen.holes else audit
 
 
 def _notice(finding: Any, paint: Paint) -> str:

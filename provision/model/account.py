@@ -9,6 +9,7 @@ from typing import Final
 # EC2's and RDS' own words for "in order": AWS, DescribeInstanceStatus and DBInstance.
 _RUNNING: Final = "running"
 _PASSED: Final = "ok"
+_STOPPED: Final = "stopped"
 _AVAILABLE: Final = "available"
 
 
@@ -50,7 +51,9 @@ class MachineView:
 class DatabaseView:
     """RDS' view of the database: its status in RDS' own words, such as `available`, and its size.
 
-    `allocated_gib` is what is paid for now; storage grows by itself.
+    `allocated_gib` is what is paid for now; storage grows by itself. `restorable` is the last
+    moment that it can be brought back to (ISO 8601 in UTC, "" for none; AWS, DBInstance,
+    LatestRestorableTime), `backup_days` how far back that goes.
     """
 
     status: str
@@ -58,6 +61,8 @@ class DatabaseView:
     instance_class: str
     allocated_gib: int
     multi_az: bool
+    restorable: str = ""
+    backup_days: int = 0
 
     @property
     def available(self) -> bool:
@@ -71,3 +76,10 @@ class ServerView:
 
     machine: MachineView | None
     database: DatabaseView | None
+
+    @property
+    def half_asleep(self) -> bool:
+        """True when the machine is off and the database is not, and costs."""
+        if self.machine is None or self.database is None:
+            return False
+        return self.machine.state == _STOPPED and self.database.status in (_AVAILABLE, "starting")

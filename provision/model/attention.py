@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from provision.model.checks import found
 from provision.model.findings.standing import LAYERS
-from provision.model.report import Finding
-from provision.model.status import State, StatusResult
+from provision.model.questions import Verdict
+from provision.model.report import Finding, Severity
+from provision.model.status import Cost, State, StatusResult
+from provision.model.units import DAYS_PER_MONTH
 
 _SOON_DAYS: Final = 7
 _CERTIFICATE_HOURS: Final = 14 * 24.0
 _GIGABYTE: Final = 10**9
-_SERVING, _CAPACITY, _DATES, _DRIFT = LAYERS
+_OLD_AUDIT_DAYS: Final = 31
+_NEARLY: Final = 0.8
+_OLD_BACKUP: Final = timedelta(hours=24)
+_SERVING, _CAPACITY, _DATES, _SAFETY, _BACKUP, _MONEY, _DRIFT = LAYERS
 
 
-def attention(status: StatusResult, today: date) -> tuple[Finding, ...]:
-    """Everything to see to, the worst first."""
-    return (*_serving(status), *_capacity(status), *_dates(status, today), *_drift(status))
+def attention(
+    status: StatusResult, now: datetime, holes: Verdict | None = None
+) -> tuple[Finding, ...]:
+    """Everything to see to, the worst first; `holes` is what is known of the server's version."""
+    today = now.astimezone().date()
+    return (
+        *_serving(status),
+        *_capacity(status),
+        *_safety(status, today, holes),
+        *_backups(status, now),
+        *_dates(status, today),
+        *_money(status),
+        *_drift(status),
+    )
+
+
+def so_far(cost: Cost, today: date) -> Cost:
+    """With what the days since it was made come to at list price, today included."""
+    if cost.month is None:
+        return cost
+    days = (today - date.fromisoformat(cost.since)).days + 1
+    return replace(cost, spent=round(cost.month / DAYS_PER_MONTH * days, 2))
 
 
 def _serving(status: StatusResult) -> Iterator[Finding]:
@@ -76,6 +101,50 @@ def _hours(left: float) -> str:
 def days_to(day: str, today: date) -> int:
     """Days from today to an ISO 8601 date."""
     return (date.fromisoformat(day) - today).days
+
+
+def _safety(status: StatusResult, today: date, holes: Verdict | None) -> Iterator[Finding]:
+    if holes is not None and holes.problem:
+        yield found(_SAFETY, holes.problem, holes.observed, holes.facts)
+    seen = status.security
+    if seen is None or not seen.at:
+        return
+    day = seen.at[:10]
+    facts = {"date": day, "what": severities(seen.severities)}
+    if seen.severities:
+        problem = "safety.audit-warned" if seen.passed else "safety.audit-failed"
+        yield found(_SAFETY, problem, f"{facts['what']}, on {day}", facts)
+    elif days_to(day, today) < -_OLD_AUDIT_DAYS:
+        yield found(_SAFETY, "safety.audit-old", day, facts)
+
+
+def severities(counts: Mapping[str, int]) -> str:
+    """How much of which severity, the worst first."""
+    ranks = [(str(rank), counts[rank]) for rank in Severity if rank in counts]
+    return ", ".join(f"{number} {name}" for name, number in ranks)
+
+
+def _backups(status: StatusResult, now: datetime) -> Iterator[Finding]:
+    last = status.backup
+    if status.state is not State.RUNNING or last is None or not last.at:
+        return
+    age = now - datetime.fromisoformat(last.at)
+    if age > _OLD_BACKUP:
+        yield found(_BACKUP, "backup.old", f"{age.days * 24 + age.seconds // 3600} hours ago",
+                    {"at": last.at})  # fmt: skip
+
+
+def _money(status: StatusResult) -> Iterator[Finding]:
+    if status.half_asleep:
+        yield found(_MONEY, "money.database-awake", status.detail, {})
+    cost = status.cost
+    if cost is None or cost.budget is None or cost.month_spent is None:
+        return
+    part = cost.month_spent / cost.budget
+    if part >= _NEARLY:
+        facts = {"budget": str(cost.budget), "part": f"{part:.0%}"}
+        problem = "money.budget-spent" if part >= 1 else "money.budget-near"
+        yield found(_MONEY, problem, f"{cost.month_spent:.2f} of {cost.budget} USD", facts)
 
 
 def _drift(status: StatusResult) -> Iterator[Finding]:

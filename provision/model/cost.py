@@ -9,8 +9,8 @@ from typing import Any, Final
 from provision.model.aws import Aws
 from provision.model.hours import Hours
 from provision.model.prices import PROFILES, Prices
+from provision.model.units import DAYS_PER_MONTH
 
-DAYS_PER_MONTH: Final = 730 / 24
 _ALARMS: Final = 3  # terraform/modules/lifetime
 _METRICS: Final = 7  # what EC2's detailed monitoring measures, each a custom metric
 _LOG_GB: Final = 1.0  # a guess for a team's database logs and flow logs each, in a month

@@ -20,7 +20,7 @@ class Facts:
     `shared` is the name of the bucket for shared states, empty where the state is on this machine;
     `until` the last day (ISO 8601), `timed`: more is to be said of days and hours. `accounts`:
     clients log in. `is_open`: some network may reach the server; otherwise a tunnel alone leads in.
-    `direct`: as in `Endpoint`.
+    `direct`: as in `Endpoint`. `budget` is what a month may cost in US dollars.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Facts:
     direct: bool
     until: str | None
     timed: bool
+    budget: int | None = None
 
     @classmethod
     def of(cls, spec: Spec) -> Facts:
@@ -49,6 +50,7 @@ class Facts:
             direct=spec.artifacts.mode == "direct",
             until=until.isoformat() if until else None,
             timed=until is not None or spec.lifetime.hours is not None,
+            budget=spec.lifetime.budget,
         )
 
     @property

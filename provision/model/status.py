@@ -6,7 +6,7 @@ On the path of `status --offline`, which is to be as fast as Python itself: it i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -26,12 +26,54 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a stack in an account has cost, in US dollars.
+
+    `month` is a month at list price, as the spec stood at the last `up`; `spent` follows from it,
+    for the days since `since` (ISO 8601), today included, as if it had never been paused. `budget`
+    is what a month may cost, and `month_spent` what AWS counted of it in this one; `None` where
+    AWS was not asked or, as `unknown` says, did not tell.
+    """
+
+    since: str
+    month: float | None
+    spent: float | None = None
+    budget: int | None = None
+    month_spent: float | None = None
+    unknown: str = ""
+    emulated: bool = False
+
+
+@dataclass(frozen=True)
+class Backup:
+    """The last one: when it was made (ISO 8601 in UTC, "" for none), and what it is, in words."""
+
+    at: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Security:
+    """What the last audit found, by severity, and when it was (ISO 8601 in UTC, "" for never).
+
+    `passed` is the audit's own word. `holes` says what the table of known holes has on the version.
+    """
+
+    at: str = ""
+    passed: bool = True
+    severities: Mapping[str, int] = field(default_factory=dict)
+    holes: str = ""
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """A stack now: from its machine, and, while it runs, from the server itself.
 
     Sizes in bytes, times in seconds. `until` is the last day it is needed (ISO 8601), `place` the
     account of a stack that is not on this machine. `drift` is what Terraform would change, `None`
-    where it was not asked; `attention` are findings to see to.
+    where it was not asked; `half_asleep`: its machine is off and its database is not. `cost`,
+    `backup` and `security` are `None` where nothing is known of them; `attention` are findings to
+    see to.
     """
 
     name: str
@@ -51,4 +93,8 @@ class StatusResult:
     place: str = ""
     lifetime: Sequence[str] = ()
     drift: Sequence[str] | None = None
+    half_asleep: bool = False
+    cost: Cost | None = None
+    backup: Backup | None = None
+    security: Security | None = None
     attention: Sequence[Any] = ()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+DAYS_PER_MONTH: Final = 730 / 24
+"""What AWS' monthly prices are for: 730 hours."""
+
 UNITS: Final = {
     "MiB": 2**20,
     "GiB": 2**30,

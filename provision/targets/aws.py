@@ -59,7 +59,7 @@ _UNKNOWN_HERE = (
 class AwsTarget:
     """One stack in one account. What is known about it is on disk and in the account."""
 
-    def __init__(  # noqa: PLR0913 - the last three are passed by name
+    def __init__(  # noqa: PLR0913 - the last five are passed by name
         self,
         spec: Spec,
         spec_file: Path,
@@ -70,6 +70,7 @@ class AwsTarget:
         now: Callable[[], str],
         ask: Ask,
         written: str = "",
+        month: float = 0.0,
     ) -> None:
         self._spec = spec
         self._paths = AwsPaths.below(layout.root)
@@ -81,7 +82,7 @@ class AwsTarget:
         self._now = now
         self._look = AwsLook(
             host.entrance, self._paths, connect, spec_file=spec_file, written=written,
-            mlflow_version=host.mlflow_version, now=now,
+            mlflow_version=host.mlflow_version, month=month, now=now,
         )  # fmt: skip
 
     # -- the commands ---------------------------------------------------------------------------

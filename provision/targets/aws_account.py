@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from provision.adapters.cloud.budget import month_spent
 from provision.adapters.cloud.identity import identity_of
 from provision.adapters.cloud.server import server_view
 from provision.adapters.cloud.session import Cloud
@@ -15,7 +16,7 @@ from provision.adapters.cloud.shared_state import (
     remove,
     shared_bucket,
 )
-from provision.errors import MissingError
+from provision.errors import MissingError, ProvisionError
 from provision.model import boot_view
 from provision.model.account import Identity, ServerView
 from provision.model.boot import BootReport
@@ -40,6 +41,21 @@ class Opening:
     access: Access
     me: Identity
     cloud: Cloud
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A stack's machine and database as they were seen, and what AWS counted of the month.
+
+    `view` is `None` where there was nothing to ask about; `counted` where there is no budget or it
+    has not counted yet, and `uncounted` says why AWS did not tell.
+    """
+
+    state: State
+    detail: str
+    view: ServerView | None = None
+    counted: float | None = None
+    uncounted: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,18 +118,26 @@ class AwsAccount:
 
     # -- machine and database -------------------------------------------------------------------
 
-    def seen(
-        self, access: Access | None, outputs: Outputs, entrance: Entrance
-    ) -> tuple[State, str]:
+    def seen(self, access: Access | None, outputs: Outputs, entrance: Entrance) -> Sight:
         """Machine and database as AWS sees them now, and how far the machine says it is."""
         if access is None or outputs.server is None or outputs.database is None:
-            return State.FAILED, "not everything is there: provision up"
+            return Sight(State.FAILED, "not everything is there: provision up")
         cloud = Cloud(access.environment, self.facts.region)
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(2) as beside:
             report = beside.submit(entrance.report, cloud, outputs) if access.boots else None
+            count = beside.submit(self._counted, cloud, outputs)
             view = server_view(cloud, outputs.server.instance_id, outputs.database.identifier)
             told = report.result() if report else None
-        return _state_of(view, told), _detail_of(view, told)
+        return Sight(_state_of(view, told), _detail_of(view, told), view, *count.result())
+
+    def _counted(self, cloud: Cloud, outputs: Outputs) -> tuple[float | None, str]:
+        """What AWS counted of this month, or why it does not tell."""
+        if self.facts.budget is None or outputs.account_id is None:
+            return None, ""
+        try:
+            return month_spent(cloud, outputs.account_id, self.facts.name), ""
+        except ProvisionError as error:
+            return None, error.message
 
 
 def _state_of(view: ServerView, report: BootReport | None) -> State:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from provision.adapters import workspace
 from provision.model.endpoint import Endpoint
 from provision.model.outputs import Outputs
-from provision.model.status import State
-from provision.targets.aws_account import AwsAccount, Opening
+from provision.model.status import Backup, Cost, State
+from provision.targets.aws_account import AwsAccount, Opening, Sight
 from provision.targets.aws_entrance import Entrance, NotWrittenError
 from provision.targets.aws_folders import make_folders
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
@@ -27,9 +27,12 @@ _UNANSWERED: Final = (
 
 
 class AwsLook:
-    """One stack in one account, looked at. `written` is the digest of the spec as it was read."""
+    """One stack in one account, looked at.
 
-    def __init__(  # noqa: PLR0913 - the last four are passed by name
+    `written` is the digest of the spec as it was read, `month` a month of it at list price.
+    """
+
+    def __init__(  # noqa: PLR0913 - the last five are passed by name
         self,
         entrance: Entrance,
         paths: AwsPaths,
@@ -38,6 +41,7 @@ class AwsLook:
         spec_file: Path,
         written: str,
         mlflow_version: str,
+        month: float,
         now: Callable[[], str],
     ) -> None:
         self.facts = entrance.facts
@@ -48,19 +52,24 @@ class AwsLook:
         self._spec_file = spec_file
         self._written = written
         self._mlflow_version = mlflow_version
+        self._month = month
         self._now = now
 
     def snapshot(self) -> Snapshot:
         """Machine and database as AWS sees them now."""
         record = self.known()
-        state, detail = self._state(record)
-        runs = record is not None and state is State.RUNNING
+        seen = self._seen(record)
+        runs = record is not None and seen.state is State.RUNNING
         endpoint = self._entered(record) if record and runs else None
         endpoint = endpoint or (self.endpoint_of(record) if record else None)
         return Snapshot(
-            state=state, detail=detail, endpoint=endpoint, memory=0, processes=0, uptime=0.0,
-            data_bytes=0, free_bytes=0, sizing="", place=record.place if record else "",
+            state=seen.state, detail=seen.detail, endpoint=endpoint, memory=0, processes=0,
+            uptime=0.0, data_bytes=0, free_bytes=0, sizing="",
+            place=record.place if record else "",
             unanswered=_UNANSWERED if self.facts.is_open else BY_TUNNEL,
+            half_asleep=seen.view is not None and seen.view.half_asleep,
+            cost=self._cost(record, seen) if record else None,
+            backup=_backup(seen),
         )  # fmt: skip
 
     def endpoint(self) -> Endpoint | None:
@@ -129,19 +138,48 @@ class AwsLook:
             outputs=outputs or (stored.outputs if stored else {}),
             spec=self._written,
             facts=self.facts.to_json(),
+            month=self._month,
         )
 
-    def _state(self, record: AwsRecord | None) -> tuple[State, str]:
+    def _seen(self, record: AwsRecord | None) -> Sight:
         if record is None or not record.applied_at:
             unfinished = self._paths.ledger.exists()
-            return State.NEVER_STARTED, "a run did not finish: provision up" if unfinished else ""
+            why = "a run did not finish: provision up" if unfinished else ""
+            return Sight(State.NEVER_STARTED, why)
         if self.emulation_is_over(record):
-            return State.STOPPED, "the emulated account has ended, with all that it held"
+            return Sight(State.STOPPED, "the emulated account has ended, with all that it held")
         access = self.access(record)
-        state, detail = self.account.seen(access, Outputs.from_json(record.outputs), self._entrance)
-        if state is State.FAILED and self.account.is_ended_elsewhere(access):
-            return State.STOPPED, (
+        seen = self.account.seen(access, Outputs.from_json(record.outputs), self._entrance)
+        if seen.state is State.FAILED and self.account.is_ended_elsewhere(access):
+            return Sight(
+                State.STOPPED,
                 "taken down from another place; provision down --delete-data clears what is kept "
-                "of it here"
+                "of it here",
             )
-        return state, detail
+        return seen
+
+    def _cost(self, record: AwsRecord, seen: Sight) -> Cost | None:
+        """Since the day in the stack's id, which everybody sees alike."""
+        run = Outputs.from_json(record.outputs).run
+        if run is None or seen.view is None:
+            return None
+        return Cost(
+            since=f"{run[:4]}-{run[4:6]}-{run[6:8]}",
+            month=self._month or None,
+            budget=self.facts.budget,
+            month_spent=seen.counted,
+            unknown=seen.uncounted,
+            emulated=record.emulated,
+        )
+
+
+def _backup(seen: Sight) -> Backup | None:
+    """RDS' own, of the database; the bucket keeps its versions."""
+    database = seen.view.database if seen.view else None
+    if database is None:
+        return None
+    if not database.backup_days:
+        return Backup("", "RDS keeps none of the database")
+    days = database.backup_days
+    kept = f"{days} day" + ("" if days == 1 else "s")
+    return Backup(database.restorable, f"RDS restores any moment of the {kept} before")

@@ -17,7 +17,8 @@ class AwsRecord:
     `outputs` are those of `terraform output -json`; empty before the first apply and after a
     destroy. `applied_at` is ISO 8601 in UTC, empty before. An emulated account is the stack's own,
     and ends with it, or one that `provision emulate` has `lent`. `spec` is the digest of the
-    spec that was up last, and `facts` are its (`model.facts`).
+    spec that was up last, and `facts` are its (`model.facts`); `month` is a month of it at list
+    price, in US dollars (0: not known).
     """
 
     name: str
@@ -33,6 +34,7 @@ class AwsRecord:
     lent: bool = False
     spec: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    month: float = 0.0
 
     @property
     def owns_account(self) -> bool:

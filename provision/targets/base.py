@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from provision.model.endpoint import Endpoint
 from provision.model.remote_session import RemoteSession
-from provision.model.status import State
+from provision.model.status import Backup, Cost, State
 from provision.model.terraform_lock import LockInfo
 from provision.server.places import Place
 
@@ -113,7 +113,8 @@ class Snapshot:
     """A stack as seen from its own machine: bytes, counts, seconds.
 
     `place` names the account of a stack that is not on this machine, and `unanswered` says what it
-    means when the server of a running one does not answer.
+    means when the server of a running one does not answer. `half_asleep`, `cost` and `backup` are
+    as in `StatusResult`.
     """
 
     state: State
@@ -127,6 +128,9 @@ class Snapshot:
     sizing: str
     place: str = ""
     unanswered: str = "it does not answer: provision check names the cause"
+    half_asleep: bool = False
+    cost: Cost | None = None
+    backup: Backup | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 from provision.adapters.cloud.failures import code_of, explained
@@ -79,4 +80,10 @@ def _database(rds: Any, identifier: str) -> DatabaseView | None:
         instance_class=found["DBInstanceClass"],
         allocated_gib=int(found["AllocatedStorage"]),
         multi_az=bool(found["MultiAZ"]),
+        restorable=_time(found.get("LatestRestorableTime")),
+        backup_days=int(found.get("BackupRetentionPeriod") or 0),
     )
+
+
+def _time(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else ""

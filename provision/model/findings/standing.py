@@ -11,6 +11,9 @@ LAYERS: Final = (
     Layer("serving", "The server answers and is whole"),
     Layer("capacity", "There is room left"),
     Layer("dates", "Nothing ends soon"),
+    Layer("safety", "The last audit found nothing"),
+    Layer("backup", "What is there can be brought back"),
+    Layer("money", "It costs what it should"),
     Layer("drift", "The stack is as the spec says"),
 )
 
@@ -75,6 +78,63 @@ PROBLEMS: Final = (
         "Archive it in time (`provision archive`), or set a later `until` under `lifetime`.",
         Outcome.WARNING,
         Severity.LOW,
+    ),
+    Problem(
+        "safety.audit-failed",
+        "The last audit, of {date}, found something of high severity ({what}), and none since says "
+        "that it is mended.",
+        "Run `provision audit`, which names each with its next step.",
+    ),
+    Problem(
+        "safety.audit-warned",
+        "The last audit, of {date}, found something ({what}), and none since says that it is "
+        "mended.",
+        "Run `provision audit`, which names each with its next step.",
+        Outcome.WARNING,
+        Severity.MEDIUM,
+    ),
+    Problem(
+        "safety.audit-old",
+        "The last audit was on {date}; doors and rights may have changed since.",
+        "Run `provision audit`.",
+        Outcome.WARNING,
+        Severity.LOW,
+    ),
+    Problem(
+        "backup.old",
+        "The database runs, and the last moment that RDS can bring it back to, {at}, is more than "
+        "a day ago: its backups stopped.",
+        "Look at the database's events in the RDS console; `provision archive DIR` copies "
+        "everything now.",
+        Outcome.WARNING,
+        Severity.MEDIUM,
+    ),
+    Problem(
+        "money.database-awake",
+        "The machine is stopped and the database runs, which costs. RDS starts a stopped database "
+        "by itself after seven days (RDS user guide, Stopping a DB instance), and the idle stop "
+        "leaves it on.",
+        "`provision pause` stops the database, too, until `provision resume`. AWS "
+        "then looks each night, and stops it again when RDS has started it.",
+        Outcome.WARNING,
+        Severity.LOW,
+    ),
+    Problem(
+        "money.budget-near",
+        "This month has cost {part} of its budget of {budget} USD.",
+        "`provision cost` shows what costs; `provision pause` and office hours (`hours` under "
+        "`lifetime`) save most of it.",
+        Outcome.WARNING,
+        Severity.LOW,
+    ),
+    Problem(
+        "money.budget-spent",
+        "This month has cost more than its budget of {budget} USD ({part}). AWS goes on: a budget "
+        "tells, it stops nothing.",
+        "`provision cost` shows what costs; `provision pause` stops most of it, or set a higher "
+        "`budget` under `lifetime` and run `provision up`.",
+        Outcome.WARNING,
+        Severity.MEDIUM,
     ),
     Problem(
         "drift.changed",
