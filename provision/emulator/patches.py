@@ -33,6 +33,7 @@ from provision.emulator.answers import close_gaps_of_answers
 from provision.emulator.budgets import close_gaps_of_budgets
 from provision.emulator.monitoring import close_gaps_of_monitoring
 from provision.emulator.notices import close_gaps_of_notices
+from provision.emulator.objects import close_gaps_of_objects
 from provision.emulator.rehearsal import close_gaps_of_rehearsals
 from provision.emulator.rights import close_gaps_of_rights
 
@@ -57,7 +58,7 @@ def close_gaps() -> None:
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
         _buckets_tell_of_event_bridge, close_gaps_of_budgets, close_gaps_of_monitoring,
         close_gaps_of_rights, close_gaps_of_rehearsals,
-        close_gaps_of_notices, close_gaps_of_answers,
+        close_gaps_of_notices, close_gaps_of_answers, close_gaps_of_objects,
     ):  # fmt: skip
         close()
 

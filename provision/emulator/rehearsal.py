@@ -5,7 +5,8 @@
   often an instance was told to reboot; `commands` are those that Run Command was sent and nobody
   has answered yet.
 - `PUT` takes `{"agents": [...]}`, the instances whose agent is there (commands to others are
-  refused, as AWS does); `{"databases": {identifier: status}}`, what RDS says of a database while
+  refused, as AWS does); `{"consoles": {instance: path}}`, where their consoles are kept;
+  `{"databases": {identifier: status}}`, what RDS says of a database while
   it is not ready; `{"endpoints": {identifier: [host, port]}}`, where databases are that have no
   name: from the first such word on, each one is `creating` until there is one about it;
   `{"results": [...]}`, what became of commands.
@@ -19,11 +20,16 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
 from moto.ec2.models.instances import Instance
+from moto.ec2.responses.general import General
+from moto.ec2.utils import Base64EncodedString
 from moto.rds import models as rds
 from moto.ssm import models as ssm
 from moto.ssm.exceptions import SSMException
@@ -33,6 +39,7 @@ from provision.emulator.calls import Answer, Call, Environ
 PATH = "/provision/rehearsal"
 _READS = ("Describe", "Get", "List", "Head", "GET", "HEAD")
 _LONGEST_WAIT = 30.0
+_MOST_CONSOLE = 64 * 1024
 _MOST_OUTPUT = 24_000  # characters that Run Command keeps of an output (its quotas)
 
 
@@ -44,6 +51,7 @@ class Rehearsal:
         self.version = 0
         self.boots: Counter[str] = Counter()
         self.agents: frozenset[str] | None = None
+        self.consoles: dict[str, str] = {}
         self.databases: dict[str, str] = {}
         self.endpoints: dict[str, tuple[str, int]] | None = None
         self.pending: dict[tuple[str, str], Any] = {}
@@ -80,6 +88,7 @@ class Rehearsal:
     def _learn(self, told: Mapping[str, Any]) -> None:
         if "agents" in told:
             self.agents = None if told["agents"] is None else frozenset(told["agents"])
+        self.consoles.update(told.get("consoles", {}))
         self.databases.update(told.get("databases", {}))
         if "endpoints" in told:
             self.endpoints = (self.endpoints or {}) | told["endpoints"]
@@ -116,6 +125,7 @@ def _finish(command: Any, result: Mapping[str, Any]) -> None:
 def close_gaps_of_rehearsals() -> None:
     """Let the account tell, and be told."""
     _reboots_are_counted()
+    _consoles_are_the_machines()
     _commands_wait_for_their_machine()
     _databases_take_their_time()
     _public_addresses_are_nobodys()
@@ -129,6 +139,21 @@ def _reboots_are_counted() -> None:
         original(self)
 
     Instance.reboot = reboot
+
+
+def _consoles_are_the_machines() -> None:
+    """EC2 keeps the last 64 KB of what a machine printed (GetConsoleOutput); moto has a sample."""
+    sample = General.get_console_output
+
+    def told(self: Any) -> Any:
+        path = REHEARSAL.consoles.get(self._get_param("InstanceId"))
+        if path is None:
+            return sample(self)
+        text = Path(path).read_bytes()[-_MOST_CONSOLE:].decode("utf-8", "replace")
+        result = {"InstanceId": self._get_param("InstanceId"), "Timestamp": utcnow()}
+        return ActionResult({**result, "Output": Base64EncodedString.from_raw_string(text)})
+
+    General.get_console_output = told
 
 
 def _commands_wait_for_their_machine() -> None:

@@ -37,6 +37,8 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "root certificate", "certificate verify failed",
     ),
     "http.database-password": ("password authentication failed",),
+    "http.store-denied": ("not authorized to perform",),
+    "http.store-gone": ("does not reach its artifact store", "clock of the server's machine"),
     "http.schema": (
         "out-of-date database schema", "no such table", "no such column", "undefinedtable",
         "undefinedcolumn",
@@ -130,8 +132,11 @@ def _of_refusal(layer: str, error: TrackingError) -> str:
 def _of_large(error: TrackingError) -> str:
     if error.status == 413:
         return "large-artifact.too-large"
-    if error.status == 507 or of_server_words(error.body.lower()) == "http.disk-full":
+    words = of_server_words(error.body.lower())
+    if error.status == 507 or words == "http.disk-full":
         return "large-artifact.disk-full"
+    if words.startswith("http.store-"):
+        return words
     given_up = error.kind in (ErrorKind.SILENT, ErrorKind.CLOSED) or error.status in (408, 504)
     return "large-artifact.timed-out" if given_up else "large-artifact.failed"
 

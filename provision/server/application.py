@@ -17,6 +17,8 @@ from provision.server import (
     postgres_dialect,
     proxied_artifacts,
     status_route,
+    store_refusals,
+    streamed_downloads,
 )
 from provision.server.failures import BootError, first_line
 from provision.server.front import Direct, Front, direct_paths, with_cors
@@ -66,6 +68,9 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
     if settings.auth:
         accounts_route.add(mlflow_server.app)
     full = _full_application(settings)
+    if settings.artifacts_destination.startswith("s3:"):
+        store_refusals.install()
+        streamed_downloads.install(full)
     direct = with_cors(full, Direct(mlflow_server.app.wsgi_app, settings.threads))
     paths = direct_paths(mlflow_server.app, full, auth=settings.auth is not None)
     front = Front(full, direct, paths, on_started)

@@ -31,6 +31,7 @@ from provision.targets.base import Progress
 from provision.targets.host_delivery import Delivery
 from provision.targets.host_trouble import LAB_NEXT_STEP, Ended, runs
 from provision.targets.host_wait import HostWait, Patience
+from provision.targets.host_word import NewestWord, ask_machine
 
 _AGAIN: Final = "systemctl restart --no-block provision-host.service"
 _ASK: Final = "/usr/bin/python3 -I /opt/provision/bundle/provision.pyz --ask"
@@ -138,8 +139,10 @@ class AwsHost:
     def wait(self, cloud: Cloud, outputs: Outputs) -> HostWait:
         """A wait for the machine, from now on."""
 
-        def look() -> BootReport | None:
-            return self.entrance.report(cloud, outputs)
+        look = NewestWord(
+            lambda: self.entrance.report(cloud, outputs),
+            lambda: ask_machine(cloud, machine_of(outputs).instance_id),
+        )
 
         def silent(what: str) -> ProvisionError:
             return self._silence(cloud, outputs, what)
@@ -168,8 +171,8 @@ class AwsHost:
         return ProvisionError(
             f"the machine {machine.instance_id} runs and {what}. Either it gets no credentials of "
             "its role (instance profile), or finds no way to S3 (its Elastic IP, the route table, "
-            "way out on port 443), or its first start (user data) did not run. The end of its "
-            f"console:{console}",
+            "way out on port 443), or may not write there (s3:PutObject), or its first start (user "
+            f"data) did not run. The end of its console:{console}",
             next_step="aws ec2 get-console-output --latest --output text --instance-id "
             f"{machine.instance_id} shows all of it; mend what it names, then provision up",
         )

@@ -18,6 +18,7 @@ from provision.model import boot_view
 from provision.model.boot import CA_KEY, BootReport, first, report_key
 from provision.targets.host_trouble import Ended
 from provision.targets.host_wait import HostWait, Patience
+from provision.targets.host_word import QUIET_SECONDS, NewestWord
 from tests.aws.stack import (
     AT,
     PASSWORD,
@@ -113,6 +114,21 @@ def test_a_failure_that_the_machine_overcomes_is_none(stack: Stack) -> None:
     with beside(recovers):
         report = stack.host().bring_up(stack.cloud, stack.outputs, ("all",), heard)
     assert report.run == 2
+
+
+def test_a_machine_that_may_not_write_to_its_bucket_is_asked_itself(stack: Stack) -> None:
+    now, asked = [0.0], itertools.count()
+    old, new = ready(stack.instance, 1), broken(stack.instance, 2)
+
+    def machine() -> BootReport:
+        next(asked)
+        return new
+
+    look = NewestWord(lambda: old, machine, clock=lambda: now[0])
+    assert (look(), look()) == (old, old)
+    now[0] += QUIET_SECONDS
+    assert (look(), look()) == (new, new)
+    assert next(asked) == 1, "only where the bucket has been quiet, and then not each time"
 
 
 def test_a_machine_without_a_word_is_named_with_all_that_may_be_wrong(stack: Stack) -> None:

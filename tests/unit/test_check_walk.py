@@ -287,3 +287,17 @@ def test_a_full_disk_behind_a_written_run_is_named_as_such() -> None:
     assert "http.disk-full" in outcomes(check_memory(MemoryServer(log_batch=full)))
     full = failure(500, "[Errno 28] No space left on device")
     assert "artifact-upload.disk-full" in outcomes(check_memory(MemoryServer(upload=full)))
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "problem"),
+    [
+        (403, "the server's role is not authorized to perform: s3:PutObject in", "store-denied"),
+        (503, "the server does not reach its artifact store: no answer", "store-gone"),
+    ],
+)
+def test_what_the_servers_store_refuses_is_not_called_a_users_fault(
+    status: int, said: str, problem: str
+) -> None:
+    refused = failure(status, said)
+    assert f"http.{problem}" in outcomes(check_memory(MemoryServer(upload=refused)))

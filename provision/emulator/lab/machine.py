@@ -136,7 +136,7 @@ class Machine:
             "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
             f"--directory={self.root}", f"--machine={self.instance.id}",
             "--capability=CAP_NET_ADMIN", "--resolv-conf=off", "--timezone=off",
-            "--link-journal=no", "--console=pipe",
+            "--link-journal=no", "--console=read-only",
             f"--bind-ro={self._folder / 'meminfo'}:{_MEMINFO}",
         ])  # fmt: skip
         return self._group.joined(located(namespaces.within(self.instance.id, nspawn)))

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -23,6 +24,10 @@ _SHELL = "AWS-RunShellScript"
 
 class Watched(Protocol):
     """A machine of the account."""
+
+    @property
+    def console(self) -> Path:
+        """What it wrote to its console."""
 
     @property
     def has_agent(self) -> bool:
@@ -60,7 +65,7 @@ class Watcher:
         self._host = urlsplit(site.account.endpoint).netloc
         self._seen = -1
         self._taken: set[tuple[str, str]] = set()
-        self._agents: list[str] | None = None
+        self._told: dict[str, Any] = {}
         self.ending = threading.Event()
 
     def watch(self) -> None:
@@ -78,7 +83,7 @@ class Watcher:
             self._site.problem = self._look(news["boots"])
         self._seen = news["version"]
         self._site.show_memory()
-        self._tell_agents()
+        self._tell_of_machines()
         for command in news["commands"]:
             self._take(command)
 
@@ -110,12 +115,16 @@ class Watcher:
         """Tell the account what only its machines can know."""
         self._ask("PUT", _PATH, json.dumps(told))
 
-    def _tell_agents(self) -> None:
+    def _tell_of_machines(self) -> None:
         """The stand-in for Systems Manager's agent is there once a machine has installed it."""
-        agents = sorted(name for name, machine in self._site.machines.items() if machine.has_agent)
-        if agents != self._agents:
-            self._agents = agents
-            self.tell({"agents": agents})
+        machines = self._site.machines
+        told = {
+            "agents": sorted(name for name, machine in machines.items() if machine.has_agent),
+            "consoles": {name: str(machine.console) for name, machine in machines.items()},
+        }
+        if told != self._told:
+            self._told = told
+            self.tell(told)
 
     def _take(self, command: dict[str, Any]) -> None:
         name = (command["id"], command["instance"])

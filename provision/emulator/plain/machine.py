@@ -78,6 +78,11 @@ class Machine:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
+    @property
+    def console(self) -> Path:
+        """What it printed, over all its boots."""
+        return self.root / "var" / "log" / "console.log"
+
     def keep_authorities(self, pem: bytes) -> None:
         """The certificates of the databases' authority, which no truststore here hands out."""
         self._write("etc/provision/rds-ca.pem", pem.decode("ascii"))
@@ -93,9 +98,8 @@ class Machine:
                 pass
 
     def _once(self) -> int:
-        log = self.root / "var" / "log" / "console.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as stream:
+        self.console.parent.mkdir(parents=True, exist_ok=True)
+        with self.console.open("ab") as stream:
             self._boot = subprocess.Popen(
                 [sys.executable, "-I", str(_BOOT), str(self.root)],
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,

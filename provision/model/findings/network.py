@@ -178,6 +178,22 @@ PROBLEMS: Final = (
         "`relation ... does not exist`",
     ),
     Problem(
+        "http.store-denied",
+        "The server's own role may not do this in its artifact store: the right that it lacks is "
+        "named above.",
+        "Allow it in the role's policy, and look for a Deny in the policies of the bucket and of "
+        "the account; `provision up` puts the kit's own policy back. `provision logs` has AWS's "
+        "own words.",
+        symptom="`PERMISSION_DENIED: the server's role is not authorized to perform: s3:PutObject`",
+    ),
+    Problem(
+        "http.store-gone",
+        "The server does not reach its artifact store, or has no credentials for it.",
+        "`provision status` shows how its machine is. On AWS it needs a way to S3 on port 443, its "
+        "metadata service and a right clock; it goes on by itself once they are back.",
+        symptom="`TEMPORARILY_UNAVAILABLE: the server does not reach its artifact store`",
+    ),
+    Problem(
         "http.disk-full",
         "The server's disk is full.",
         "Make room on it: `provision gc` deletes for good what was deleted in MLflow, `df -h` and "
