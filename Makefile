@@ -30,7 +30,7 @@ test: $(VENV)/.dev ## lint, types and the whole test suite
 
 quick: $(VENV)/.dev ## the inner loop: lint, types and the tests that start no server
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 
 capabilities: $(VENV)/.dev ## run the examples on every rung; rewrites the README's table
 	@PROVISION_RENEW_CAPABILITIES=1 $(BIN)/python -m pytest tests/examples

@@ -17,7 +17,7 @@ FILES = sorted(p for p in PACKAGE.rglob("*.py") if PACKAGE / "terraform" not in 
 ARROWS = {
     "model": {"model", "errors"},
     "app": {"app", "model", "targets.base", "errors", "_version", "adapters.packages"},
-    "adapters": {"model", "errors", "_version"},
+    "adapters": {"model", "errors", "installing", "_version"},
     "targets": {
         "targets", "adapters", "model", "errors", "server.settings", "server.locations",
         "server.places", "serving.settings", "host.settings", "host.user_data",
@@ -26,7 +26,7 @@ ARROWS = {
     "server": {"server", "errors", "_version"},
     "host": {"host", "errors", "_version", "model.boot", "model.sizing"},
     "portable": set(),
-    "emulator": {"emulator", "errors", "settings", "adapters.workspace"},
+    "emulator": {"emulator", "errors", "installing", "settings", "adapters.workspace"},
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
         "wiring_audit", "wiring_doctor", "wiring_people", "wiring_rehearsal", "wiring_time",

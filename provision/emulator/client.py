@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from provision.adapters import workspace
 from provision.emulator import record
 from provision.errors import MissingError, ProvisionError
+from provision.installing import install_extra
 
 ACCOUNT = "123456789012"  # moto's, for whoever shows a key that it does not know
 _NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens there
@@ -146,7 +147,7 @@ def require_moto() -> None:
     if any(find_spec(module) is None for module in ("moto", "flask")):
         raise MissingError(
             "the emulated AWS needs moto, which is not installed",
-            next_step='pip install "provision-mlflow[rehearsal]"',
+            next_step=install_extra("rehearsal"),
         )
 
 

@@ -15,7 +15,7 @@ from tests.aws.stack import NAMES, Stack
 from tests.aws.test_remote import Answer, agent, remote
 from tests.progress import Quiet
 
-pytestmark = pytest.mark.xdist_group("aws-host")
+pytestmark = [pytest.mark.xdist_group("aws-host"), pytest.mark.slow]
 
 
 Started = list[list[str]]

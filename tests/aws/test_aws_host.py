@@ -33,7 +33,7 @@ from tests.aws.stack import (
 )
 from tests.aws.test_host_bundle import deliver
 
-pytestmark = pytest.mark.xdist_group("aws-host")
+pytestmark = [pytest.mark.xdist_group("aws-host"), pytest.mark.slow]
 CLOSED = SPEC.replace(", ingress: [203.0.113.0/24]", "")
 
 

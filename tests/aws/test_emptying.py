@@ -20,6 +20,7 @@ from provision.model.emptied import Emptied
 from tests.aws.stack import REGION
 from tests.terraform.emulation import ACCOUNT, EmulatedAws, emulated_aws
 
+pytestmark = pytest.mark.slow
 BUCKET = "full"
 PAGES = 14
 

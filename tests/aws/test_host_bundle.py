@@ -20,7 +20,7 @@ from provision.targets.host_delivery import ADDRESS_IS_KNOWN, BUCKET_IS_READY, D
 from tests.aws.stack import NAMES, SPEC, Stack, StandIn, beside
 from tests.checkout import ROOT
 
-pytestmark = pytest.mark.xdist_group("aws-host")
+pytestmark = [pytest.mark.xdist_group("aws-host"), pytest.mark.slow]
 
 
 def settings_of(spec: str) -> HostSettings:

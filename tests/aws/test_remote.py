@@ -29,7 +29,7 @@ from tests.aws.stack import Stack, StandIn, broken, ready
 from tests.aws.test_host_bundle import deliver
 from tests.progress import Quiet
 
-pytestmark = pytest.mark.xdist_group("aws-host")
+pytestmark = [pytest.mark.xdist_group("aws-host"), pytest.mark.slow]
 Answer = Callable[[str], tuple[int, str, str]]
 
 

@@ -91,7 +91,7 @@ def test_without_moto_it_says_how_to_get_it(cli: Cli, tmp_path: Path) -> None:
     cli.environment["PYTHONPATH"] = str(tmp_path)
     done = cli.run("emulate")
     assert done.returncode == 5
-    assert 'next step: pip install "provision-mlflow[rehearsal]"' in done.stderr
+    assert f'next step: {sys.executable} -m pip install "provision-mlflow[' in done.stderr
 
 
 def test_the_page_shows_what_it_prints(cli: Cli) -> None:

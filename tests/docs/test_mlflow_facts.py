@@ -18,6 +18,7 @@ from mlflow.projects.backend.local import _env_type_to_env_manager
 
 from tests.checkout import ROOT
 
+pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs/mlflow-3.md").read_text(encoding="utf-8")
 
 

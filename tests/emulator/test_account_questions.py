@@ -27,6 +27,7 @@ from provision.model.wanted import Wanted
 from provision.targets.account_audit import role_use
 from provision.targets.account_questions import AccountQuestions, identity_question
 
+pytestmark = pytest.mark.slow
 REGION = "eu-west-1"
 USER = "arn:aws:iam::123456789012:user/ana"
 Act = Callable[["Account"], None]

@@ -78,7 +78,9 @@ def test_a_killed_master_takes_its_workers_along_and_frees_the_port(
     settings = settings_for(tmp_path, workers=workers)
     with serving(tmp_path, settings) as server:
         create(server, "before the kill")
-        while len(family := server.family()) < workers:  # the first may answer before the last forks
+        while (
+            len(family := server.family()) < workers
+        ):  # the first may answer before the last forks
             time.sleep(0.1)
         server.process.kill()
         server.process.wait()

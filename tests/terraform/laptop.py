@@ -71,6 +71,12 @@ class Command:
                     process.send_signal(number)
         self.process.wait()
 
+    def kill_terraform(self) -> None:
+        """SIGKILL to Terraform alone, as the kernel does when memory is short."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        (terraform,) = (child for child in children if child.name() == "terraform")
+        terraform.kill()
+
     def end(self) -> Said:
         """Wait for its end."""
         code = self.process.wait(timeout=_LONGEST)

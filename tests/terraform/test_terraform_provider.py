@@ -12,7 +12,7 @@ from tests.terraform import provider
 from tests.terraform.emulation import EmulatedAws
 from tests.terraform.program import Workspace, environment, mirror, needs_terraform
 
-pytestmark = needs_terraform
+pytestmark = [needs_terraform, pytest.mark.slow]
 ASKS = """
 provider "aws" {
   region                      = "eu-west-1"

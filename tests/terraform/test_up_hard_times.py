@@ -32,6 +32,8 @@ aws:
   settings:
     database_ca: rds-ca-default
 """
+# A share of what Terraform asks is throttled, fails, or is cut off in mid-air.
+WEATHER = [Fault("throttle", rate=0.3), Fault("error", rate=0.2), Fault("reset", rate=0.15)]
 
 
 @dataclass
@@ -143,9 +145,34 @@ def test_what_a_kill_left_is_adopted_and_no_capacity_is_named(stormy: Stormy) ->
     assert stormy.networks == left, "a second network was made"
 
 
-def test_in_the_end_it_is_up_and_nothing_is_double(stormy: Stormy) -> None:
+def test_a_quota_is_named_and_a_stack_that_is_half_built_goes(stormy: Stormy) -> None:
+    control.set_faults(stormy.aws.endpoint, [Fault("quota")])
     up = stormy.laptop.say("up", "--yes")
+    control.set_faults(stormy.aws.endpoint, [])
+    assert up.code == 5
+    assert "a quota of this account is used up" in up.message
+    assert "servicequotas" in up.next_step
+
+    down = stormy.laptop.say("down", "--delete-data", "--yes")
+    assert down.code == 0, down.err
+    assert inventory(stormy.aws) == stormy.before
+
+
+def test_a_kill_of_terraform_alone_is_told(stormy: Stormy) -> None:
+    up = _cut_off(stormy, Command.kill_terraform)
+    assert up.code == 1, up.err
+    assert "Terraform was killed (SIGKILL)" in up.message
+    assert "provision up" in up.next_step
+    assert stormy.laptop.say("plan").code == 3, "the next command works"
+
+
+def test_in_bad_weather_it_is_up_all_the_same_and_nothing_is_double(stormy: Stormy) -> None:
+    control.set_faults(stormy.aws.endpoint, WEATHER)
+    up = stormy.laptop.say("up", "--yes")
+    hits = control.met(stormy.aws.endpoint).hits
+    control.set_faults(stormy.aws.endpoint, [])
     assert up.code == 0, up.err
+    assert min(hits) > 0, "the weather was fair"
     (machine,) = instances(stormy.aws).values()
     (address,) = ours(stormy.aws, STACK, "describe_addresses", "Addresses")
     assert up.document["uri"] == f"https://{address['PublicIp']}"

@@ -23,7 +23,7 @@ from provision.errors import ProvisionError, RefusedError
 from provision.model.account import Identity
 from provision.model.leftovers import Found, Names, sort_out
 
-pytestmark = pytest.mark.xdist_group("cloud-services")
+pytestmark = [pytest.mark.xdist_group("cloud-services"), pytest.mark.slow]
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 BUCKET = f"provision-pricing-state-{ACCOUNT}-{REGION}"

@@ -149,9 +149,10 @@ class Terraform:
         one without Terraform: `state pull` takes half a second of CPU to check the provider that
         it does not start. It may hold secrets.
         """
-        local = None if self.files.is_remote else read_object(self.files.path)
-        if local is not None:
-            return local
+        if not self.files.is_remote:
+            local = read_object(self.files.path)
+            if local is not None or not self.files.path.exists():
+                return local
         done = self._work.quietly(lambda commands: commands.cmd("state pull"), "read its state")
         self._require(done, "read its state")
         return _parsed(done.out, "its state") if done.out.strip() else None

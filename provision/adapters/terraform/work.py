@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from provision.adapters.terraform.commands import Commands, Listeners
 from provision.adapters.terraform.running import Done
 from provision.adapters.terraform.watch import Watch, Watching
-from provision.errors import UserInterruptError
+from provision.errors import ProvisionError, UserInterruptError
 from provision.model.terraform_events import Diagnostic, Event, ResourceEvent, parse
 
 OnEvent = Callable[[Event], None]
@@ -72,6 +73,7 @@ class Work:
                 f"interrupted while Terraform was to {doing}; nothing was changed",
                 next_step="run the same command again",
             )
+        _require_alive(done, doing, Heard())
         return done
 
     def listening(
@@ -101,6 +103,7 @@ class Work:
         if done.stopped:
             left = f"stopped: {done.stopped}; {heard.left()}"
             raise watching.kind(left, next_step=watching.next_step)
+        _require_alive(done, doing, heard)
         return done, heard
 
     def _on_signal(self, times: int) -> None:
@@ -139,6 +142,19 @@ def _emergency_state(line: str) -> dict[str, Any] | None:
         return None
     state = value.get("state") if isinstance(value, dict) else None
     return state if isinstance(state, dict) else None
+
+
+def _require_alive(done: Done, doing: str, heard: Heard) -> None:
+    """Raises `ProvisionError` for a Terraform that was ended from outside and could say nothing."""
+    if done.code >= 0:
+        return
+    raise ProvisionError(
+        f"Terraform was killed ({signal.Signals(-done.code).name}) while it was to {doing}; "
+        f"{heard.left()}",
+        next_step="see that memory is not short (the kernel kills the largest program; the AWS "
+        "provider takes up to 1 GB), then provision up to go on: what exists is taken up; or "
+        "provision down to remove it all",
+    )
 
 
 def _interrupted(doing: str, heard: Heard) -> UserInterruptError:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from provision.errors import MissingError
+from provision.installing import install_extra
 
 # Program -> the package of Debian and Ubuntu that has it.
 _PROGRAMS = {
@@ -50,7 +51,7 @@ def require() -> None:
     if find_spec("moto") is None:
         raise MissingError(
             "the emulated AWS needs moto, which is not installed",
-            next_step='pip install "provision-mlflow[rehearsal]"',
+            next_step=install_extra("rehearsal"),
         )
 
 
