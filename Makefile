@@ -26,7 +26,7 @@ check: $(VENV)/.runtime ## try everything that a client does
 test: $(VENV)/.dev ## lint, types and the whole test suite
 	@$(MAKE) --no-print-directory judges || echo "note: their tests are left out" >&2
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 quick: $(VENV)/.dev ## the inner loop: lint, types and the tests that start no server
 	@$(MAKE) --no-print-directory lint

@@ -47,9 +47,28 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         capabilities.renew(stats.get("passed", []), stats.get("failed", []))
 
 
+# Minutes of waiting (for Terraform's provider, for a machine that boots): they come first, so that
+# the rest fills the time.
+_LONGEST = (
+    "tests/lab/",
+    "tests/terraform/test_up_",
+    "tests/terraform/",
+    "tests/aws/",
+    "tests/e2e/",
+)
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.get_closest_marker("slow") is None:
+        return len(_LONGEST) + 1
+    fitting = (i for i, start in enumerate(_LONGEST) if item.nodeid.startswith(start))
+    return next(fitting, len(_LONGEST))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep groups together: pytest-xdist 3.8 names them where pytest 9.2 no longer looks."""
+    """Order them; keep groups together, which xdist 3.8 names where pytest 9.2 looks no more."""
+    items.sort(key=_rank)
     for item in items if getattr(config.option, "loadgroup", False) else ():
         group = item.get_closest_marker("xdist_group")
         if group is not None and "@" not in item.nodeid:
