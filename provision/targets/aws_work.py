@@ -124,6 +124,8 @@ class AwsWork:
         `RefusedError` where the name belongs to another stack.
         """
         write_adoption(self.terraform.root, "")
+        if look_around:
+            self.terraform.begin_anew()
         made = self._make(progress, "planning")
         if self._keep_unfinished(made, allowed, progress):
             made = self._make(progress, "planning with what is kept")
@@ -157,6 +159,7 @@ class AwsWork:
     def plan_destroy(self, progress: Progress) -> Planned:
         """What `down` would do: destroy what the state knows, remove what it does not."""
         write_adoption(self.terraform.root, "")
+        self.terraform.begin_anew()
         made = self._make(progress, "planning the teardown", destroy=True)
         document = self.terraform.show(made.file)
         listing = self._look(progress)

@@ -110,6 +110,30 @@ def test_without_a_copy_a_state_that_is_not_whole_is_refused(tmp_path: Path) -> 
     assert error.value.exit_code == 4
 
 
+@pytest.mark.parametrize("content", [b"", b'{"version": 4, "line'])
+def test_half_of_a_first_state_is_let_go_by_who_looks_for_what_exists(
+    tmp_path: Path, content: bytes
+) -> None:
+    notes: list[str] = []
+    terraform = door(tmp_path / "root", _TWO, notes)
+    terraform.begin_anew()
+    assert notes == [], "there was nothing to let go"
+    terraform.files.path.write_bytes(content)
+    terraform.begin_anew()
+    assert "found by its tags" in notes[0]
+    assert _changes(terraform)
+    assert terraform.files.path.with_name("terraform.tfstate.set-aside-1").read_bytes() == content
+
+
+def test_a_state_that_has_a_copy_is_never_let_go(applied: Terraform, notes: list[str]) -> None:
+    whole = _state(applied)
+    applied.files.path.write_bytes(b"{")
+    applied.begin_anew()
+    assert applied.files.path.read_bytes() == b"{"
+    assert applied.state() == whole, "who reads it gets it from the copy"
+    assert "restored from our copy" in notes[0]
+
+
 def test_terraforms_own_backup_serves_where_there_is_no_copy(
     applied: Terraform, notes: list[str]
 ) -> None:

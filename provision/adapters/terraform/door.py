@@ -150,12 +150,18 @@ class Terraform:
         it does not start. It may hold secrets.
         """
         if not self.files.is_remote:
-            local = read_object(self.files.path)
-            if local is not None or not self.files.path.exists():
-                return local
+            self._tell(self.files.require_whole())
+            return read_object(self.files.path)
         done = self._work.quietly(lambda commands: commands.cmd("state pull"), "read its state")
         self._require(done, "read its state")
         return _parsed(done.out, "its state") if done.out.strip() else None
+
+    def begin_anew(self) -> None:
+        """Let go of half a state that the kill of the very first apply left; no other one.
+
+        What that apply made must be looked for by its tags.
+        """
+        self._tell(self.files.set_aside_unborn())
 
     def push_state(self, path: Path) -> None:
         """Make the state in a file the stored one. Terraform refuses an older or another one."""

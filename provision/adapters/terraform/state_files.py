@@ -98,6 +98,22 @@ class StateFiles:
             return self._restore(self._require_backup(), None)
         return note
 
+    def set_aside_unborn(self) -> str | None:
+        """Put half of a first state out of the way: no apply has ever ended with a whole one.
+
+        For a caller that looks for what exists by its tags. Returns what was done.
+        """
+        backup = _stored(self._root / "terraform.tfstate.backup")
+        known = self.whole() or self.newest_copy() or _stored(self.errored) or backup
+        if self.is_remote or known or not self.path.exists() or _is_of_the_future(self.path):
+            return None
+        aside = _free_name(self.path)
+        self.path.replace(aside)
+        return (
+            f"the state of a first apply that was killed is not whole: set aside as {aside.name}; "
+            "what that apply made is found by its tags"
+        )
+
     def keep_copy(self) -> None:
         """Keep a copy of the state if it is whole and new; the last ten are kept.
 
