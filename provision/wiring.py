@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from provision.adapters.session_manager import Plugin
     from provision.app import unlock as unlocking
     from provision.app.questions import Asked
+    from provision.app.serving import Services
     from provision.emulator.client import Emulated
     from provision.model.questions import Question
     from provision.model.usage import Usage
-    from provision.targets.local import LocalTarget
     from provision.targets.local_settings import Host
 
 # ruff: noqa: PLC0415 - each command loads only what it works with
@@ -144,19 +144,11 @@ class OpenedStack:
         )
 
     @property
-    def local_server(self) -> LocalTarget:
-        """The server on this machine; raises `MissingError` where the stack is something else."""
-        from provision.targets.local import LocalTarget
+    def services(self) -> Services:
+        """Models beside the server; raises `MissingError` where the stack has no place for them."""
+        from provision import wiring_serving
 
-        if isinstance(self.target, LocalTarget):
-            return self.target
-        kinds = {"local": "has no server", "compose": "runs in containers"}
-        where = kinds.get(self.spec.target, "is not on this machine")
-        raise MissingError(
-            f"{self.spec.name} {where}, and models are served beside a server here",
-            next_step="use target: local with scenario: server, or mlflow models serve -m "
-            "models:/NAME@ALIAS --env-manager local",
-        )
+        return wiring_serving.services(self)
 
     def remember_if_known(self) -> None:
         """Put the stack on the list if clients could reach it."""

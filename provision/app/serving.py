@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from provision.errors import MissingError, UsageError
 from provision.model.serving import ModelRef, ServiceState
@@ -18,9 +18,9 @@ class Services(Protocol):
         """Every service that was asked for."""
 
     def start(
-        self, ref: ModelRef, server: Mapping[str, Any], port: int | None, progress: Progress
+        self, ref: ModelRef, port: int | None, memory: int | None, progress: Progress
     ) -> tuple[ServiceState, bool]:
-        """Serve a model; whether anything had to be started."""
+        """Serve a model, within so many bytes of memory; whether anything had to be started."""
 
     def stop(self, ref: ModelRef, progress: Progress) -> bool:
         """Stop a service; whether there was one."""
@@ -49,14 +49,10 @@ class ServiceStopped:
 
 
 def serve(
-    services: Services,
-    ref: ModelRef,
-    server: Mapping[str, Any],
-    port: int | None,
-    progress: Progress,
+    services: Services, ref: ModelRef, port: int | None, memory: int | None, progress: Progress
 ) -> ServeResult:
     """Serve a model and wait until a version answers. Raises what keeps it from that."""
-    state, changed = services.start(ref, server, port, progress)
+    state, changed = services.start(ref, port, memory, progress)
     return ServeResult(state, changed)
 
 

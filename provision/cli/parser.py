@@ -231,6 +231,10 @@ def _serve_command(commands: Subparsers, common: Parser) -> None:
     )  # fmt: skip
     serve.add_argument("model", nargs="?", help="models:/NAME@ALIAS or models:/NAME/VERSION")
     serve.add_argument("--port", type=_port, metavar="N", help="listen on this port from now on")
+    serve.add_argument(
+        "--memory", type=_memory, metavar="SIZE",
+        help="target aws: what all its versions may use together, such as 800MiB (default: 600MiB)",
+    )  # fmt: skip
     what = serve.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="show what is served")
     what.add_argument("--stop", action="store_true", help="stop it; it stays stopped")
@@ -301,3 +305,14 @@ def _port(text: str) -> int:
     if not 1 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port (1 to 65535)")
     return port
+
+
+def _memory(text: str) -> int:
+    from provision.model.units import parse_size  # noqa: PLC0415 - only where it is asked for
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an amount of memory, such as 800MiB or 1.5GiB"
+        ) from error

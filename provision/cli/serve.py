@@ -15,8 +15,7 @@ from provision.ui import Ui
 
 def serve(arguments: Namespace, ui: Ui) -> int:
     """Serve a model, show what is served, or stop one."""
-    server = open_stack(arguments).local_server
-    services = server.models()
+    services = open_stack(arguments).services
     if arguments.list:
         found = ServiceList(services.states())
         ui.result("serve.list", found, _table(found))
@@ -25,7 +24,7 @@ def serve(arguments: Namespace, ui: Ui) -> int:
         ui.result("serve.stop", stopped, f"{stopped.model} is not served any more")
     else:
         ref = _required(arguments.model)
-        result = serving.serve(services, ref, server.models_server(), arguments.port, ui)
+        result = serving.serve(services, ref, arguments.port, arguments.memory, ui)
         ui.result("serve", result, _served(result, ui))
     return 0
 

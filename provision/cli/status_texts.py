@@ -107,7 +107,16 @@ def _server_rows(server: Mapping[str, Any] | None) -> list[tuple[str, str]]:
                 f"{counts.get('registered_models')} registered models",
             )
         )
+    rows += [("model", _model(told)) for told in server.get("models") or ()]
     return rows
+
+
+def _model(told: Mapping[str, str]) -> str:
+    version = f" version {told['version']}," if told["version"] else ""
+    text = f"{told['model']}{version} {told['health']}"
+    if told["rejected"]:
+        text += f"; version {told['rejected']} was not taken"
+    return f"{text}: {told['reason']}" if told["reason"] else text
 
 
 def _sizes(database: Mapping[str, Any]) -> str:

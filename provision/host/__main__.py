@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from provision.host import notices, watch
+from provision.host import notices, serve, watch
 from provision.host.aws import Aws
 from provision.host.commands import SystemCommands
 from provision.host.failures import HostError
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--watch", action="store_true", help="only look at certificate, disk and idleness"
     )
+    parser.add_argument("--models", metavar="JSON", help="only what provision serve asks for")
     parser.add_argument("--ask", action="store_true", help="only ask the server as a client does")
     return parser
 
@@ -66,6 +67,9 @@ def _work(chosen: argparse.Namespace, host: Host, log: Log) -> int:
         if wanted:
             log.say(act(host))
             return 0
+    if chosen.models:
+        sys.stdout.write(serve.answer(host, chosen.models, log.say) + "\n")
+        return 0
     unknown = [name for name in chosen.phases if name not in BODIES]
     if unknown:
         log.say(f"no such phase: {', '.join(unknown)}; there are {', '.join(BODIES)}")

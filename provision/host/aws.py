@@ -107,6 +107,15 @@ class Aws(Cloud):
         with explained():
             self.put(key, text, kind)
 
+    def recall(self, key: str) -> str:
+        """A small object of the stack's bucket; empty where there is none."""
+        try:
+            return self.get(key).decode()
+        except Failed as error:
+            if error.status == 404:
+                return ""
+            raise _explained(error) from error
+
     def notify(self, topic: str, subject: str, text: str) -> None:
         """Publish to a topic (SNS' API of 2010-03-31; its subjects are short and ASCII)."""
         words = {"Action": "Publish", "Version": "2010-03-31", "TopicArn": topic}

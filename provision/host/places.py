@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SERVER_USER = "mlflow"
+SERVING_USER = "mlflow-serving"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Places:
     def user(self) -> str:
         """Who owns the server's files: its user, but nobody else than whoever runs in a folder."""
         return SERVER_USER if self.root == Path("/") else ""
+
+    @property
+    def serving_user(self) -> str:
+        """Who owns what the programs in front of models write."""
+        return SERVING_USER if self.user else ""
 
     @property
     def code(self) -> Path:
@@ -87,6 +93,16 @@ class Places:
     def server(self) -> Path:
         """The server's only writable folder."""
         return self.state / "server"
+
+    @property
+    def models_list(self) -> Path:
+        """Which models are served."""
+        return self.state / "models.json"
+
+    @property
+    def models(self) -> Path:
+        """A folder for each model that is served."""
+        return self.state / "models"
 
     @property
     def server_report(self) -> Path:

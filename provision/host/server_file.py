@@ -22,12 +22,13 @@ ADMIN: Final = "admin"
 
 @dataclass(frozen=True)
 class Server:
-    """A database's address with the machine it is used from."""
+    """A database's address with the machine it is used from; `models` have so many MiB of it."""
 
     address: str
     port: int
     instance: str
     machine: Machine
+    models: int = 0
 
 
 def application(instance: str) -> str:
@@ -61,14 +62,14 @@ def database_url(server: Server, places: Places) -> str:
     return f"postgresql+psycopg2://{ROLE}@{server.address}:{server.port}/{DATABASE}?{query}"
 
 
-def sizing(settings: HostSettings, machine: Machine) -> Sizing:
-    """Workers, threads and pools for a machine that has nothing else to do.
+def sizing(settings: HostSettings, machine: Machine, models: int = 0) -> Sizing:
+    """Workers, threads and pools for a machine that has nothing else to do, but for `models`.
 
     Raises HostError `too-small` with the numbers.
     """
     wishes = Wishes(
         "service", settings.memory, settings.workers, settings.threads, settings.job_runner,
-        alone=True,
+        alone=True, models=models,
     )  # fmt: skip
     try:
         return size(wishes, machine)
@@ -78,7 +79,7 @@ def sizing(settings: HostSettings, machine: Machine) -> Sizing:
 
 def server_file(settings: HostSettings, server: Server, places: Places) -> dict[str, Any]:
     """The server program's settings (`provision.server.settings.ServerSettings`) as JSON."""
-    url, chosen = database_url(server, places), sizing(settings, server.machine)
+    url, chosen = database_url(server, places), sizing(settings, server.machine, server.models)
     return {
         "host": "127.0.0.1",
         "port": PORT,
@@ -98,6 +99,7 @@ def server_file(settings: HostSettings, server: Server, places: Places) -> dict[
         "gateway_passphrase_file": str(places.settings / "gateway-passphrase"),
         "direct_artifacts": settings.artifacts == "direct",
         "backed_up_elsewhere": True,
+        "models": str(places.models),
     }
 
 

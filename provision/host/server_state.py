@@ -12,9 +12,9 @@ from provision.host.run import Host
 from provision.host.server_file import Server, server_file
 
 
-def local_server(host: Host, address: str, port: int) -> Server:
-    """The database's address, and this machine's memory and cores."""
-    return Server(address, port, host.instance, machine(host.places))
+def local_server(host: Host, address: str, port: int, models: int = 0) -> Server:
+    """The database's address, this machine's memory and cores, and what models may use of it."""
+    return Server(address, port, host.instance, machine(host.places), models)
 
 
 def write_server_file(host: Host, server: Server, path: Path, report: str = "") -> bool:

@@ -26,6 +26,7 @@ PHASES: Final[Mapping[str, str]] = {
     "settings": "the server's settings",
     "service": "the tracking server",
     "proxy": "HTTPS",
+    "models": "models as services",
     "upkeep": "updates, logs and clean-up",
     "ready": "a client's way through everything",
 }

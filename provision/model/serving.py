@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Final
@@ -14,6 +15,12 @@ from provision.errors import UsageError
 SCHEMA: Final = "provision.service/1"
 _URI: Final = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._@-]")
+# It becomes part of a unit's name and of a socket's path, which has room for 107 characters.
+_LONGEST_SLUG: Final = 48
+ROUTE: Final = "/provision/models/"
+"""Where a model answers that has no port of its own: below this, by its `slug`."""
+LIST_KEY: Final = "provision/boot/models.json"
+"""Where the bucket of a stack on AWS holds what its machine serves."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,37 @@ class ModelRef:
         """
         plain = f"{self.name}@{self.alias or f'v{self.version}'}"
         safe = _UNSAFE.sub("-", plain)
-        if safe == plain:
+        if safe == plain and len(plain) <= _LONGEST_SLUG:
             return plain
-        return f"{safe}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+        digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
+        return f"{safe[: _LONGEST_SLUG - len(digest) - 1]}-{digest}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that a machine is to serve, with the MiB that all its versions may use together."""
+
+    uri: str
+    memory: int
+
+    @property
+    def ref(self) -> ModelRef:
+        """Which model."""
+        return ModelRef.parse(self.uri)
+
+
+def served_from(text: str) -> tuple[Served, ...]:
+    """Read what `served_text` wrote; nothing where it cannot be read."""
+    try:
+        raw = json.loads(text)["models"]
+        return tuple(Served(str(entry["uri"]), int(entry["memory"])) for entry in raw)
+    except (ValueError, KeyError, TypeError):
+        return ()
+
+
+def served_text(models: Sequence[Served]) -> str:
+    """What is served, as it is stored."""
+    return json.dumps({"schema": SCHEMA, "models": [asdict(model) for model in models]}) + "\n"
 
 
 class ServiceHealth(StrEnum):

@@ -25,6 +25,10 @@ CONNECTION_MIB = 6
 """One PostgreSQL connection in use."""
 SYSTEM_MIB = 330
 """On a machine of AWS: Debian, the proxy, the SSM agent and apt's daily work, beside the server."""
+SERVICE_MIB = 80
+"""A model as a service on such a machine: the program in front of it, and what starts versions."""
+MODEL_MIB = 600
+"""Two versions of a scikit-learn model, as both are there while the new one takes over."""
 
 THREADS = 8
 OVERFLOW = 2
@@ -50,7 +54,8 @@ class Machine:
 class Wishes:
     """What the spec says about size; `None` means: work it out. `memory` in bytes.
 
-    `alone`: the machine has nothing else to do, so all but `SYSTEM_MIB` is the server's.
+    `alone`: the machine has nothing else to do, so all but `SYSTEM_MIB` is the server's, and the
+    models', of which `models` is what they may use, in MiB.
     """
 
     engine: Engine
@@ -59,6 +64,7 @@ class Wishes:
     threads: int | None = None
     job_runner: bool | None = None
     alone: bool = False
+    models: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,18 +120,19 @@ def _needed(workers: int, threads: int, engine: Engine, jobs: bool) -> int:
 
 def _budget(wishes: Wishes, machine: Machine, least: int) -> int:
     """The written budget, or a quarter of the machine: more only if what was written needs it."""
-    usable = int(machine.memory * _MACHINE_SHARE) // MIB
+    usable = max(int(machine.memory * _MACHINE_SHARE) // MIB - wishes.models, 0)
     if wishes.memory is not None:
         written = wishes.memory // MIB
         if written > usable:
+            beside = f" beside {wishes.models} MiB for models" if wishes.models else ""
             raise RefusedError(
                 f"server.memory asks for {written} MiB, but this machine has "
-                f"{machine.memory // MIB} MiB, of which {usable} MiB may be used",
+                f"{machine.memory // MIB} MiB, of which {usable} MiB may be used{beside}",
                 next_step=f"set server.memory to at most {usable}MiB, or leave it on auto",
             )
         return written
     if wishes.alone:
-        return max(min(machine.memory // MIB - SYSTEM_MIB, usable), 0)
+        return max(min(machine.memory // MIB - SYSTEM_MIB - wishes.models, usable), 0)
     quarter = machine.memory // MIB // 4
     wanted = max(min(quarter, _BUDGET_CEILING_MIB), _BUDGET_FLOOR_MIB, least)
     return min(wanted, usable)
@@ -155,6 +162,8 @@ def _refusal(wishes: Wishes, threads: int, least: int, budget: int) -> RefusedEr
     if wishes.job_runner:
         parts.append(f"job runner {JOB_RUNNER_MIB} MiB")
     source = "server.memory allows" if wishes.memory is not None else "this machine allows"
+    if wishes.models:
+        source = f"beside {wishes.models} MiB for models {source}"
     return RefusedError(
         f"the server does not fit: {' + '.join(parts)} = {least} MiB, but {source} {budget} MiB",
         next_step=f"set server.memory to at least {least}MiB, or ask for less "

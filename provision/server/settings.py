@@ -43,7 +43,8 @@ class ServerSettings:
     The passphrase in `gateway_passphrase_file` encrypts the API keys that MLflow's gateway keeps.
     Without `direct_artifacts`, clients are not invited to fetch from the artifact store by
     presigned URLs. `backed_up_elsewhere`: an upgrade need not write a dump, as whoever runs the
-    database keeps backups.
+    database keeps backups. `models` is the folder in which the services of models tell how they
+    are; empty where none can be.
     """
 
     host: str
@@ -66,6 +67,7 @@ class ServerSettings:
     gateway_passphrase_file: str | None = None
     direct_artifacts: bool = True
     backed_up_elsewhere: bool = False
+    models: str = ""
 
     @classmethod
     def load(cls, path: Path) -> ServerSettings:

@@ -6,6 +6,7 @@ artifact store, and answers 503 when either fails.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
@@ -31,6 +32,7 @@ PATH = "/provision/status"
 SCHEMA = "provision.server-status/1"
 
 _SECONDS = 3
+_OF_A_MODEL = ("model", "version", "health", "rejected", "reason")
 
 _COUNTS = {
     "experiments": "SELECT count(*) FROM experiments WHERE lifecycle_stage = 'active'",
@@ -68,15 +70,16 @@ def add(app: Flask, settings: ServerSettings) -> None:
     engine = _engine(settings.database_url)
 
     def provision_status() -> tuple[dict[str, Any], int]:
-        document = _document(engine, settings.artifacts_destination, started_at)
+        document = _document(engine, settings, started_at)
         return document, 200 if document["state"] == "ok" else 503
 
     app.add_url_rule(PATH, "provision_status", provision_status, methods=["GET"])
 
 
-def _document(engine: Engine, destination: str, started_at: str) -> dict[str, Any]:
+def _document(engine: Engine, settings: ServerSettings, started_at: str) -> dict[str, Any]:
     import mlflow  # noqa: PLC0415
 
+    destination = settings.artifacts_destination
     database = _database(engine)
     problem = _artifact_problem(destination)
     healthy = database.facts["ok"] and problem is None
@@ -90,7 +93,20 @@ def _document(engine: Engine, destination: str, started_at: str) -> dict[str, An
         "artifacts": {"ok": problem is None, "error": problem},
         "machine": machine_facts(destination),
         "counts": database.counts,
+        "models": _models(settings.models),
     }
+
+
+def _models(folder: str) -> list[dict[str, str]]:
+    """How the services of models say that they are."""
+    said = []
+    for path in sorted(Path(folder).glob("*/state.json")) if folder else []:
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            said.append({name: str(state[name]) for name in _OF_A_MODEL})
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return said
 
 
 def _engine(url: str) -> Engine:

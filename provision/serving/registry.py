@@ -9,6 +9,7 @@ from provision.adapters.tracking import TrackingClient
 from provision.errors import MissingError
 from provision.model.serving import ModelRef
 from provision.model.tracking import TrackingError, dig
+from provision.serving.fetching import fetch
 from provision.serving.settings import ServiceSettings
 
 _SERVED: Final = "mlflow-artifacts:/"
@@ -46,12 +47,18 @@ def _unknown(ref: ModelRef) -> MissingError:
 
 
 def files_of(settings: ServiceSettings, version: str) -> Path:
-    """The folder of a version's files. Raises MissingError where it is not on this machine."""
+    """The folder of a version's files; they are fetched where they are not on this machine.
+
+    Raises MissingError where they are not in this stack.
+    """
     with TrackingClient.from_endpoint(settings.endpoint) as client:
         query = {"name": settings.ref.name, "version": version}
         found = client.get("model-versions/get-download-uri", **query)
     place = str(dig(found, "artifact_uri"))
-    folder = Path(settings.artifacts, place.removeprefix(_SERVED).lstrip("/"))
+    path = place.removeprefix(_SERVED).lstrip("/")
+    folder = Path(settings.artifacts, path)
+    if place.startswith(_SERVED) and not settings.artifacts:
+        folder = fetch(settings.endpoint, path, Path("versions", version).absolute())
     if not place.startswith(_SERVED) or not (folder / "MLmodel").is_file():
         raise MissingError(
             f"the files of {settings.ref.name} version {version} are not in this stack: {place}",

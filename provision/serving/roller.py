@@ -46,6 +46,8 @@ class Roller:
         self._files = files
         self._start = start
         self._tell = tell
+        self.tidy: Callable[[set[Path]], None] = lambda _: None
+        """Told which files are still of use, once a version has taken over."""
         self._pause = _FIRST_PAUSE_SECONDS
         self._again_at = 0.0
 
@@ -126,6 +128,7 @@ class Roller:
         )
         if old is not None:
             old.stop()
+        self.tidy({scorer.files, *([self._before[1]] if self._before else [])})
 
     def _mend(self, dead: Scorer) -> None:
         """Start the version again that died; where that fails, go back to the one before."""

@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import json
 import socket
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from provision.errors import ProvisionError
+from provision.serving.children import Child, Launch
 
 EXAMPLE: Final = "serving_input_example.json"
 """MLflow writes a model's input example here, as a request to the scoring server."""
 
 _PATIENCE_SECONDS: Final = 300.0
 _ANSWER_SECONDS: Final = 120.0
-_STOP_SECONDS: Final = 10.0
 
 
 class ScoringError(ProvisionError):
@@ -57,26 +56,18 @@ class _Connection(http.client.HTTPConnection):
 class Scorer:
     """One version that answers. Made by `start`, gone after `stop`."""
 
-    def __init__(
-        self, version: str, files: Path, process: subprocess.Popen[bytes], at: str
-    ) -> None:
+    def __init__(self, version: str, files: Path, child: Child) -> None:
         self.version = version
         self.files = files
-        self._process = process
-        self._socket = at
+        self._child = child
 
     @classmethod
-    def start(cls, version: str, files: Path, python: str) -> Scorer:
+    def start(cls, version: str, files: Path, launch: Launch) -> Scorer:
         """Start it, wait until it answers, and let it score the model's own input example.
 
         Raises ScoringError when it ends, does not answer in five minutes, or fails the example.
         """
-        at = f"run/version-{version}-{time.monotonic_ns()}.sock"
-        process = subprocess.Popen(
-            [python, "-m", "provision.server.scoring", str(files), at],
-            stdin=subprocess.PIPE,
-        )
-        scorer = cls(version, files, process, at)
+        scorer = cls(version, files, launch(files, f"version-{version}-{time.monotonic_ns()}.sock"))
         try:
             scorer._prove()
         except BaseException:
@@ -88,7 +79,7 @@ class Scorer:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not self.answers():
             if not self.alive():
-                raise ScoringError(f"version {self.version} cannot be loaded: {self._why()}")
+                raise ScoringError(f"version {self.version} cannot be loaded: {self._child.why()}")
             if time.monotonic() > deadline:
                 raise ScoringError(f"version {self.version} did not answer in five minutes")
             time.sleep(0.1)
@@ -103,15 +94,6 @@ class Scorer:
                 f"version {self.version} fails on its own input example: {_reason(answer)}"
             )
 
-    def _why(self) -> str:
-        left = Path(f"{self._socket}.error")
-        try:
-            return left.read_text(encoding="utf-8")
-        except OSError:
-            return f"its process ended with code {self._process.returncode}"
-        finally:
-            left.unlink(missing_ok=True)
-
     def example(self) -> bytes | None:
         """The model's input example as a request; `None` where it has none."""
         try:
@@ -121,7 +103,7 @@ class Scorer:
 
     def alive(self) -> bool:
         """Whether its process runs."""
-        return self._process.poll() is None
+        return self._child.ended() is None
 
     def answers(self) -> bool:
         """Whether it says that it is well."""
@@ -134,7 +116,7 @@ class Scorer:
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}
     ) -> Scored:
         """Hand a request on; raises OSError where nobody answers."""
-        with contextlib.closing(_Connection(self._socket)) as connection:
+        with contextlib.closing(_Connection(self._child.socket)) as connection:
             connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
             kind = answer.getheader("Content-Type") or "application/json"
@@ -142,15 +124,7 @@ class Scorer:
 
     def stop(self) -> None:
         """Let it finish what it has begun, then end it."""
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdin:
-            self._process.stdin.close()
-        Path(self._socket).unlink(missing_ok=True)
+        self._child.end()
 
 
 def _reason(answer: Scored) -> str:

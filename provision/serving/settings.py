@@ -15,8 +15,14 @@ from provision.model.serving import ModelRef
 class ServiceSettings:
     """Everything that the service needs; no value is a secret.
 
-    `artifacts` is the folder behind the tracking server's `mlflow-artifacts:/`. With a `username`,
-    whoever wants to use the service must have an account that may read the model.
+    `artifacts` is the folder behind the tracking server's `mlflow-artifacts:/`; empty where that is
+    no folder of this machine, and files are fetched through the server. With a `username`, whoever
+    wants to use the service must have an account that may read the model.
+
+    With `socket`, the service listens at that Unix socket instead of host and port. With
+    `starter`, versions run as the program behind that socket, which may do less than this one
+    (`provision.serving.starter`), and `uv` is what makes an environment for a model that needs
+    other packages than there are; empty where no package can be had.
     """
 
     model: str
@@ -30,6 +36,9 @@ class ServiceSettings:
     username: str = ""
     password_file: str = ""
     look_seconds: float = 2.0
+    socket: str = ""
+    starter: str = ""
+    uv: str = ""
 
     @classmethod
     def load(cls, path: Path) -> ServiceSettings | None:

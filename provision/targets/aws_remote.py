@@ -9,11 +9,13 @@ from typing import Final
 
 from provision.adapters.cloud.commands import open_session, run_on_machine
 from provision.adapters.cloud.host import read_console
+from provision.adapters.cloud.objects import Bucket, read_object
 from provision.errors import MissingError
 from provision.model import boot_view
 from provision.model.outputs import Outputs
 from provision.model.plan import Plan
 from provision.model.remote_session import RemoteSession
+from provision.model.serving import LIST_KEY, served_from
 from provision.targets.aws_account import Opening
 from provision.targets.aws_host import AwsHost
 from provision.targets.base import Progress, RemoteCommand, Repaired
@@ -24,6 +26,7 @@ _JOURNALS: Final = {
     "server": "mlflow.service", "proxy": "caddy.service", "transfer": "provision-transfer.service",
 }  # fmt: skip
 _CONSOLE: Final = "console"
+_MODEL: Final = "model-"
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,18 @@ class AwsRemote:
         """The logs that there are, the most useful first: how it boots, until it serves."""
         report = self.host.entrance.report(self.opening.cloud, self.outputs)
         names = ["boot", *_JOURNALS, _CONSOLE]
-        return (
-            names if report is None or report.state != "ready" else [*_JOURNALS, "boot", _CONSOLE]
-        )
+        if report is None or report.state != "ready":
+            return names
+        return [*_JOURNALS, *self._models(), "boot", _CONSOLE]
+
+    def _models(self) -> list[str]:
+        """The logs of the models that the machine serves."""
+        cloud, store = self.opening.cloud, self.outputs.artifacts
+        if store is None or self.outputs.account_id is None:
+            return []
+        bucket = Bucket(store.bucket, self.outputs.account_id)
+        text = (read_object(cloud, bucket, LIST_KEY) or b"").decode()
+        return [f"{_MODEL}{model.ref.slug}" for model in served_from(text)]
 
     def log(self, name: str, lines: int) -> list[str]:
         """The last lines of one of them."""
@@ -58,7 +70,8 @@ class AwsRemote:
             return self._boot(lines)
         if name == _CONSOLE:
             return read_console(cloud, self.instance, lines)
-        command = f"journalctl --unit {_JOURNALS[name]} --lines {lines} --no-pager --output cat"
+        units = _units(name)
+        command = f"journalctl {units} --lines {lines} --no-pager --output cat"
         return self.host.run(cloud, self.outputs, [command]).splitlines()
 
     def _boot(self, lines: int) -> list[str]:
@@ -113,3 +126,11 @@ class AwsRemote:
         line = command[0] if len(command) == 1 else shlex.join(command)
         ran = run_on_machine(self.opening.cloud, self.instance, [line])
         return RemoteCommand(ran.code, ran.out, ran.err)
+
+
+def _units(name: str) -> str:
+    """What of the journal is the log of this name."""
+    if name in _JOURNALS:
+        return f"--unit {_JOURNALS[name]}"
+    slug = name.removeprefix(_MODEL)
+    return f"--unit provision-model@{slug}.service --unit provision-scorer@{slug}.service"

@@ -29,7 +29,11 @@ TUNNEL_HOSTS: Final = ("localhost", "127.0.0.1")
 
 _PACKAGE: Final = Path(__file__).parents[1]
 _LOCKS: Final = _PACKAGE / "host" / "locks"
-_PARTS: Final = ("__init__.py", "_version.py", "errors.py", "host", "model", "server")
+_PARTS: Final = (
+    "__init__.py", "_version.py", "errors.py", "host", "model", "server", "serving",
+    "adapters/__init__.py", "adapters/tracking", "adapters/workspace.py",
+)  # fmt: skip
+_KINDS: Final = (".py", ".html")
 _MAIN: Final = """\
 from provision.host.__main__ import main
 
@@ -76,7 +80,8 @@ def program() -> bytes:
 def _sources() -> Iterator[Path]:
     for part in _PARTS:
         path = _PACKAGE / part
-        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        below = sorted(file for file in path.rglob("*") if file.suffix in _KINDS)
+        yield from below if path.is_dir() else [path]
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

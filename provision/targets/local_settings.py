@@ -138,6 +138,7 @@ def server_settings(wanted: Wanted, databases: Databases) -> ServerSettings:
         database_url=databases.store,
         artifacts_destination=str(layout.artifacts),
         boot_report=str(layout.boot_report),
+        models=str(layout.models),
         backup_dir=str(layout.backups),
         allowed_hosts=tuple(allowed_hosts(wanted.spec, wanted.host, record.port)),
         allowed_origins=tuple(wanted.spec.access.allowed_origins),

@@ -70,7 +70,7 @@ def test_up_waits_for_the_machine_and_shows_each_phase(stack: Stack) -> None:
         report = host.bring_up(stack.cloud, stack.outputs, changed, heard)
     assert (report.state, report.run) == ("ready", 1)
     assert any(line.startswith("ready") and "22 tables" in line for line in heard.told)
-    assert any("0 phases of 11 to do" in lines[0] for lines in heard.boards)
+    assert any("0 phases of 12 to do" in lines[0] for lines in heard.boards)
 
 
 def test_a_machine_that_is_ready_is_left_alone(stack: Stack) -> None:

@@ -129,6 +129,10 @@ class Account(Aws):
         self._allow("s3:PutObject")
         self.objects[key] = text
 
+    def recall(self, key: str) -> str:
+        self._allow("s3:GetObject")
+        return self.objects.get(key, "")
+
     def notify(self, topic: str, subject: str, text: str) -> None:
         self._allow("sns:Publish")
         self.notices.append((topic, subject, text))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import pytest
 from tests.checkout import ROOT
 from tests.conftest import Cli
 from tests.docs.blocks import blocks_of, commands_of
+from tests.examples.conftest import Forker
+from tests.lab.serving import FLOWER, IRIS, MORE, Caller, eventually, on_the_shelf
 from tests.mlflow_content import dump, fill
 from tests.needs import insist
 from tests.terraform import provider
@@ -181,6 +184,75 @@ def test_commands_run_on_the_machine(life: Life) -> None:
     assert life.type("provision ssh -- sh -c 'exit 7'").returncode == 7
 
 
+@pytest.fixture(scope="module")
+def at_work(life: Life, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Runs programs as a client of the stack does, in a copy of the examples."""
+    shutil.copytree(ROOT / "examples", life.cli.folder / "examples")
+    variables = life.cli.json("env", "--show-password")["variables"]
+    environment = {**life.cli.env(), **variables, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    forker = Forker(tmp_path_factory.mktemp("forker"))
+
+    def run(example: str, *argv: str) -> str:
+        done = forker.run(list(argv), life.cli.folder / "examples" / example, environment)
+        assert done.code == 0, done.text
+        return done.text
+
+    yield run
+    forker.close()
+
+
+def test_the_examples_run_there(at_work: Callable[..., str]) -> None:
+    """Tracking, autolog, artifacts, registry, aliases, the gate: the others are renewed by hand."""
+    assert "iris-classifier version 1 is champion" in at_work("iris", "train.py")
+    assert "churn version 1 is challenger" in at_work("churn", "src/train.py")
+    assert "version 1 is champion" in at_work("churn", "src/promote.py")
+
+
+def test_a_model_is_served_follows_its_alias_and_stays_when_the_next_one_is_broken(
+    life: Life, at_work: Callable[..., str]
+) -> None:
+    refused = life.type(f"provision serve {IRIS} --memory 64GiB")
+    assert refused.returncode == 4 and "does not fit" in refused.stderr
+    served = life.type(f"provision serve {IRIS} --json")
+    assert served.returncode == 0, served.stderr
+    state = json.loads(served.stdout)["service"]
+    assert (state["version"], state["health"]) == ("1", "ready")
+    model = caller(life, state["uri"])
+    assert model.says() == (200, {"predictions": [2]})
+    assert [model.ask(path, known=False)[0] for path in ("/status", "/example")] == [401] * 2
+    assert model.ask("/invocations", FLOWER, known=False)[0] == 401
+    assert model.ask("/invocations", model.ask("/example")[1])[0] == 200
+
+    (life.cli.folder / "examples" / "more.py").write_text(MORE, encoding="utf-8")
+    at_work(".", "more.py")
+    point_at(life, "2")
+    eventually(lambda: model.state()["rejected"] == "2", "the broken version is not taken")
+    assert "its weights are gone" in model.state()["reason"]
+    assert model.says() == (200, {"predictions": [2]})
+    assert "its weights are gone" in life.type("provision status").stdout
+
+    point_at(life, "3")
+    with on_the_shelf(Path(_cache()) / "provision" / "rehearsal" / "shelf" / "wheels"):
+        eventually(lambda: model.state()["version"] == "3", "the next version takes over")
+    assert model.says() == (200, {"predictions": ["hello"]}), "it reaches nothing of the machine"
+    shown = life.type("provision serve --list").stdout
+    assert f"{IRIS}  3        ready" in shown
+    assert "version 3 answers" in life.type("provision logs model-iris-classifier@champion").stdout
+
+
+def caller(life: Life, uri: str) -> Caller:
+    found = life.cli.json("env", "--show-password")["variables"]
+    names = ("SERVER_CERT_PATH", "USERNAME", "PASSWORD")
+    return Caller(uri, *(found[f"MLFLOW_TRACKING_{name}"] for name in names))
+
+
+def point_at(life: Life, version: str) -> None:
+    uri = life.cli.json("status")["uri"]
+    here = caller(life, f"{uri}/api/2.0/mlflow/registered-models")
+    wish = {"name": "iris-classifier", "alias": "champion", "version": version}
+    assert here.ask("/alias", wish)[0] == 200
+
+
 def test_repair_finds_nothing_and_then_what_somebody_broke(life: Life) -> None:
     assert "nothing on it had to be changed" in life.out("provision repair")
     broken = life.type("provision ssh -- rm -f /etc/caddy/Caddyfile")
@@ -188,6 +260,19 @@ def test_repair_finds_nothing_and_then_what_somebody_broke(life: Life) -> None:
     mended = life.type("provision repair --json")
     assert mended.returncode == 0, mended.stderr
     assert any("proxy" in what for what in json.loads(mended.stdout)["changed"])
+
+
+def test_a_served_model_survives_repair_and_is_gone_after_stop(life: Life) -> None:
+    (state,) = life.cli.json("serve", "--list")["services"]
+    assert (state["version"], state["health"]) == ("3", "ready")
+    model = caller(life, state["uri"])
+    assert model.says() == (200, {"predictions": ["hello"]})
+    stopped = life.type(f"provision serve --stop {IRIS}")
+    assert stopped.returncode == 0, stopped.stderr
+    assert life.cli.json("serve", "--list")["services"] == []
+    assert model.ask("/status")[0] == 502
+    left = life.type("provision ssh -- ls -A /var/lib/provision/models")
+    assert (left.returncode, left.stdout.strip()) == (0, "")
 
 
 def test_a_wrong_authority_is_named_and_up_fetches_the_right_one(life: Life) -> None:

@@ -248,8 +248,13 @@ class TrackingClient:
 
     def list_artifacts(self, path: str) -> tuple[str, ...]:
         """The names in one artifact folder."""
+        return tuple(name for name, _ in self.list_folder(path))
+
+    def list_folder(self, path: str) -> tuple[tuple[str, bool], ...]:
+        """The names in one artifact folder, and whether each is a folder itself."""
         reply = json_object(self.ask("GET", f"{_ARTIFACTS}?{urlencode({'path': path})}"))
-        return tuple(str(entry["path"]) for entry in reply.get("files", ()))
+        files = reply.get("files", ())
+        return tuple((str(entry["path"]), bool(entry.get("is_dir"))) for entry in files)
 
     def delete_artifact(self, path: str) -> None:
         """Remove one artifact or artifact folder from the store."""

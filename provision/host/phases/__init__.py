@@ -7,6 +7,7 @@ from provision.host.phases import (
     bundle,
     database,
     environment,
+    models,
     proxy,
     ready,
     role,
@@ -27,6 +28,7 @@ BODIES: dict[str, PhaseBody] = {
     "settings": settings.run,
     "service": service.run,
     "proxy": proxy.run,
+    "models": models.run,
     "upkeep": upkeep.run,
     "ready": ready.run,
 }

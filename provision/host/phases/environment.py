@@ -64,7 +64,7 @@ def forget_older(host: Host) -> None:
 
 
 def _build(host: Host, folder: Path) -> None:
-    uv, python = _uv(host), str(host.places.at("/usr/bin/python3"))
+    uv, python = uv_program(host), str(host.places.at("/usr/bin/python3"))
     cache = host.places.code / "uv-cache"
     env = {
         "UV_CACHE_DIR": str(cache),
@@ -95,7 +95,8 @@ def _install(host: Host, uv: str, folder: Path) -> list[str]:
     return command
 
 
-def _uv(host: Host) -> str:
+def uv_program(host: Host) -> str:
+    """The pinned uv, unpacked from the bundle."""
     wheel = host.places.bundle / "uv.whl"
     folder = host.places.code / "uv" / digest(wheel)[:16]
     if not folder.is_dir():

@@ -10,11 +10,13 @@ from typing import Final
 
 from provision.host import apt, files
 from provision.host.failures import HostError
+from provision.host.phases.models import SOCKETS
 from provision.host.phases.service import journal
 from provision.host.run import Host, Step
 from provision.host.server_file import PORT, names, netloc
 from provision.host.settings import HostSettings
 from provision.model.boot import CA_KEY
+from provision.model.serving import ROUTE
 
 UNIT: Final = "caddy.service"
 CONFIG: Final = "/etc/caddy/Caddyfile"
@@ -51,7 +53,20 @@ LockPersonality=yes
 # A dial that fails is tried again, so that a restart of the server costs few requests. Those with
 # a body may still get a 502, as Caddy 2.6 closes the body with the first dial; clients repeat them.
 # No time-outs on bodies: a large artifact takes as long as it takes.
+# Each model has a folder named for it, with a socket: one that comes or goes changes nothing here.
 _PROXY: Final = f"""\
+	@model path_regexp model ^{ROUTE}([A-Za-z0-9._@-]+)/
+	handle @model {{
+		uri strip_prefix {ROUTE}{{re.model.1}}
+		reverse_proxy unix/{SOCKETS}/{{re.model.1}}/web {{
+			transport http {{
+				dial_timeout 5s
+				compression off
+			}}
+		}}
+	}}
+	@nearly path_regexp nearly ^({ROUTE}[A-Za-z0-9._@-]+)$
+	redir @nearly {{re.nearly.1}}/ 308
 	@pages path /static-files/*
 	encode @pages gzip
 	reverse_proxy 127.0.0.1:{PORT} {{

@@ -28,7 +28,7 @@ _VARIABLES: Final = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
-_HARDENING: Final = """\
+HARDENING: Final = """\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 AmbientCapabilities=
@@ -97,7 +97,7 @@ def unit_text(places: Places, region: str) -> str:
         "Restart=always\nRestartSec=2\nKillMode=control-group\nTimeoutStopSec=30\n"
         "OOMPolicy=continue\nLimitNOFILE=16384\n"
         f"ReadWritePaths={places.server}\n"
-        f"{_HARDENING}\n"
+        f"{HARDENING}\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )
 
