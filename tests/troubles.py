@@ -85,6 +85,8 @@ TROUBLES: Final = (
         10, "a default password, or sign-up for everybody",
         ("accounts.default-password", "accounts.sign-up-open"),
         (
+            f"{_REAL}test_an_old_password_that_everybody_knows_is_found_until_it_is_changed",
+            f"{_REAL}test_a_sign_up_that_a_proxy_opens_to_strangers_is_found",
             "unit/test_check_walk.py::test_strangers_known_passwords_and_sign_ups_are_tried",
             "server/test_boot.py::test_a_short_admin_password_is_refused",
         ),

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import base64
+import contextlib
 import http.server
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from werkzeug.security import generate_password_hash
 
 from provision.adapters.local_store import LocalFiles
 from provision.adapters.tracking import TrackingClient
@@ -25,12 +30,14 @@ from provision.model.findings import SERVER_LAYERS
 from provision.model.report import Finding, Outcome, Report
 from tests.certificates import Authority
 from tests.mlflow_servers import free_port, mlflow_server
+from tests.relay import Rules, relaying
 
 pytestmark = pytest.mark.slow
 
 MLFLOW = version("mlflow")
 EXTRA = ("large-artifact", "outside")
 PASSWORD = "correct-horse-battery"
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +50,12 @@ def named_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    """A server with basic auth; the endpoint has its administrator's password."""
+    """A server with basic auth, as MLflow has it; the endpoint has its administrator's password."""
     folder = tmp_path_factory.mktemp("auth")
     settings = folder / "auth.ini"
     settings.write_text(
         "[mlflow]\ndefault_permission = READ\n"
-        f"database_uri = sqlite:///{folder}/users.db\nadmin_username = admin\n"
+        f"database_uri = sqlite:///{folder}/users.db\nadmin_username = teacher\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
     password_file = folder / "password"
@@ -59,7 +66,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-for-tests-0123456789",
     }
     with mlflow_server(folder, "--app-name", "basic-auth", environment=environment) as uri:
-        yield Endpoint("team", uri, MLFLOW, Credentials("admin", password_file))
+        yield Endpoint("team", uri, MLFLOW, Credentials("teacher", password_file))
 
 
 @pytest.fixture(scope="module")
@@ -147,14 +154,54 @@ def test_missing_credentials_are_found(guarded: Endpoint) -> None:
 def test_a_wrong_password_is_found(guarded: Endpoint, tmp_path: Path) -> None:
     wrong = tmp_path / "password"
     wrong.write_text("not-the-password")
-    finding = broken(replace(guarded, credentials=Credentials("admin", wrong)))
+    finding = broken(replace(guarded, credentials=Credentials("teacher", wrong)))
     assert finding.id == "auth.wrong"
-    assert "`admin`" in finding.cause
+    assert "`teacher`" in finding.cause
     assert "not-the-password" not in repr(finding)
 
 
 def test_the_right_password_passes_every_layer(guarded: Endpoint) -> None:
     assert look(guarded).first_failure is None
+
+
+def call(endpoint: Endpoint, method: str, route: str, body: dict[str, object]) -> None:
+    with TrackingClient.from_endpoint(endpoint) as client:
+        client.ask(method, f"/api/2.0/mlflow/users/{route}", json.dumps(body).encode(), JSON)
+
+
+def test_an_old_password_that_everybody_knows_is_found_until_it_is_changed(
+    guarded: Endpoint,
+) -> None:
+    """Of today's servers only an administrator's `password1234` is refused: an account from before
+    MLflow 2.5 still has `password`, and one that is no administrator any more gets in with either.
+    """
+    assert guarded.credentials is not None
+    users = guarded.credentials.password_file.parent / "users.db"
+    with contextlib.closing(sqlite3.connect(users)) as database:
+        database.execute(
+            "INSERT INTO users (username, password_hash, is_admin) VALUES ('admin', ?, 1)",
+            (generate_password_hash("password"),),
+        )
+        database.commit()
+    new = {"username": "admin", "password": "password1234"}
+    try:
+        assert broken(guarded).id == "accounts.default-password"
+        call(guarded, "PATCH", "update-password", new)
+        call(guarded, "PATCH", "update-admin", {"username": "admin", "is_admin": False})
+        assert broken(guarded).id == "accounts.default-password"
+        call(guarded, "PATCH", "update-password", {**new, "password": "known-to-nobody-else"})
+        assert look(guarded).passed, "as the printed next step has it"
+    finally:
+        call(guarded, "DELETE", "delete", {"username": "admin"})
+
+
+def test_a_sign_up_that_a_proxy_opens_to_strangers_is_found(guarded: Endpoint) -> None:
+    """MLflow's own form is for administrators; a proxy that knows a password lets everybody in."""
+    known = base64.b64encode(f"teacher:{PASSWORD}".encode())
+    rules = Rules(header=b"Authorization: Basic " + known, wanted=lambda line: b" /signup" in line)
+    with relaying(guarded.uri, rules) as proxy:
+        open_to_all = replace(guarded, uri=f"http://127.0.0.1:{proxy.port}")
+        assert broken(open_to_all).id == "accounts.sign-up-open"
 
 
 def test_a_frozen_artifact_root_is_found_and_not_written_to(
