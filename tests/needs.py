@@ -22,6 +22,7 @@ _INSTALL = {
     "fish": "apt-get install fish",
     "zsh": "apt-get install zsh",
     "postgres": "apt-get install postgresql",
+    "nginx": "apt-get install nginx-light",
     "uv": "make test brings it into the environment; otherwise pip install uv",
     "git": "apt-get install git",
     "make": "apt-get install make",

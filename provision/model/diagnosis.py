@@ -36,7 +36,7 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "no encryption", "no pg_hba.conf entry", "does not support ssl", "ssl error",
         "root certificate", "certificate verify failed",
     ),
-    "http.database-password": ("password authentication failed",),
+    "http.database-password": ("password authentication failed", "no password supplied"),
     "http.store-denied": ("not authorized to perform",),
     "http.store-gone": ("does not reach its artifact store", "clock of the server's machine"),
     "http.schema": (

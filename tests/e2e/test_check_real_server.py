@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 from werkzeug.security import generate_password_hash
 
 from provision.adapters.local_store import LocalFiles
@@ -212,6 +213,26 @@ def test_a_frozen_artifact_root_is_found_and_not_written_to(
     assert finding.id == "artifact-upload.local-root"
     assert str(root) in finding.observed
     assert not list(root.rglob("provision-check*"))
+
+
+def test_a_root_that_only_keys_of_the_cloud_open_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stops MLflow's own client with `NoCredentialsError`, as on a student's laptop."""
+    from mlflow import MlflowClient
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root = ("--no-serve-artifacts", "--default-artifact-root", "s3://team-artifacts/mlflow")
+    with mlflow_server(tmp_path, *root) as uri:
+        finding = broken(Endpoint("team", uri, MLFLOW))
+        client = MlflowClient(uri)
+        with pytest.raises(NoCredentialsError):
+            client.log_text(client.create_run("0").info.run_id, "hello", "note.txt")
+    assert finding.id == "artifact-upload.cloud-root"
+    assert "s3://team-artifacts/mlflow" in finding.observed
 
 
 def test_a_private_ca_passes_every_layer(encrypted: Endpoint) -> None:

@@ -18,6 +18,7 @@ from provision.adapters.tracking import TrackingClient
 from provision.app.check import Looks, check
 from provision.model.endpoint import Endpoint
 from provision.model.report import Outcome, Report
+from tests.nginx import nginx
 from tests.relay import Rules, relaying
 from tests.server.conftest import Cluster
 from tests.server.running import Server, serving, settings_for
@@ -27,10 +28,27 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("postgres"), pytest.mark.needs
 MLFLOW = version("mlflow")
 MIB = 2**20
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+PASSWORD = r"@:/%40?#&= \ü"  # what breaks a URL, and a backslash, which a passfile wants doubled
+ESCAPED = PASSWORD.replace("\\", r"\\").replace(":", r"\:")
+PASSWORDS_WANTED = "host all all 127.0.0.1/32 scram-sha-256\n"
 OWN_DISK = (
     "unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
     'mount -t tmpfs -o size=12m tmpfs "$0" && exec "$@"',
 )  # fmt: skip
+
+
+def let_in(cluster: Cluster, rules: str) -> Callable[[], None]:
+    """PostgreSQL's rules about who may connect, until what is returned is called."""
+    file = Path(str(cluster.query("SHOW hba_file")[0][0]))
+    before = file.read_text()
+    file.write_text(f"host all postgres 127.0.0.1/32 trust\n{rules}")
+    cluster.query("SELECT pg_reload_conf()")
+
+    def mend() -> None:
+        file.write_text(before)
+        cluster.query("SELECT pg_reload_conf()")
+
+    return mend
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +56,17 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("troubles")
     artifacts = folder / "artifacts"
     artifacts.mkdir()
-    cluster.query("CREATE ROLE mlflow LOGIN")
+    cluster.query(f"CREATE ROLE mlflow LOGIN PASSWORD '{PASSWORD}'")
     cluster.query("CREATE DATABASE troubles OWNER mlflow")
-    url = f"postgresql+psycopg2://mlflow@127.0.0.1:{cluster.port}/troubles"
+    passfile = folder / "pgpass"
+    passfile.write_text(f"127.0.0.1:*:*:mlflow:{ESCAPED}\n")
+    passfile.chmod(0o600)
+    url = f"postgresql+psycopg2://mlflow@127.0.0.1:{cluster.port}/troubles?passfile={passfile}"
     settings = settings_for(folder, database_url=url, artifacts_destination=str(artifacts))
+    mend = let_in(cluster, PASSWORDS_WANTED)
     with serving(folder, settings, inside=(*OWN_DISK, str(artifacts))) as found:
         yield found
+    mend()
     cluster.query("DROP DATABASE troubles WITH (FORCE)")
     cluster.query("DROP ROLE mlflow")
 
@@ -110,6 +133,15 @@ def test_a_proxy_with_a_limit_is_named_whatever_the_size(server: Server) -> None
         assert found(look(proxy.endpoint().uri, large=3 * MIB)) == ["large-artifact.too-large"]
 
 
+@pytest.mark.needs("nginx")
+def test_an_nginx_as_it_comes_is_named_and_its_limit_lifted(server: Server, tmp_path: Path) -> None:
+    """It refuses bodies of more than a megabyte."""
+    with nginx(tmp_path, uri_of(server)) as proxy:
+        assert found(look(proxy)) == ["artifact-upload.too-large"]
+    with nginx(tmp_path, uri_of(server), "client_max_body_size 0;") as proxy:
+        assert found(look(proxy, large=3 * MIB)) == []
+
+
 def test_a_proxy_that_gives_up_on_large_files_is_named(server: Server) -> None:
     with relaying(uri_of(server), Rules(cut=2 * MIB)) as proxy:
         report = look(proxy.endpoint().uri, large=5 * MIB)
@@ -129,17 +161,12 @@ def test_a_full_disk_is_named_and_mended_by_making_room(server: Server) -> None:
 
 def encrypted_only(cluster: Cluster) -> Callable[[], None]:
     """Only connections with TLS are let in, as RDS does from PostgreSQL 15 on."""
-    file = Path(str(cluster.query("SHOW hba_file")[0][0]))
-    before = file.read_text()
-    rules = "host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 trust\n"
-    file.write_text(rules)
+    return let_in(cluster, "hostssl all all 127.0.0.1/32 trust\n")
 
-    def mend() -> None:
-        file.write_text(before)
-        cluster.query("SELECT pg_reload_conf()")
 
-    cluster.query("SELECT pg_reload_conf()")
-    return mend
+def another_password(cluster: Cluster) -> Callable[[], None]:
+    cluster.query("ALTER ROLE mlflow PASSWORD 'renewed, and told to nobody'")
+    return lambda: (cluster.query(f"ALTER ROLE mlflow PASSWORD '{PASSWORD}'"), None)[1]
 
 
 def by_rule(rule: str, undo: str) -> Callable[[Cluster], Callable[[], None]]:
@@ -151,6 +178,7 @@ def by_rule(rule: str, undo: str) -> Callable[[Cluster], Callable[[], None]]:
 
 
 BROKEN = {
+    "http.database-password": another_password,
     "http.database-tls": encrypted_only,
     "http.connections-used-up": by_rule(
         "ALTER ROLE mlflow CONNECTION LIMIT 0", "ALTER ROLE mlflow CONNECTION LIMIT -1"
