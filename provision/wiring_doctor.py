@@ -22,6 +22,7 @@ from provision.model.wanted import Wanted
 from provision.targets.account_questions import AccountQuestions, identity_question
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord
 from provision.targets.machine_questions import Machine
+from provision.wiring_lab import LabQuestions
 
 _IDENTITY_SECONDS: Final = 5.0
 _MACHINE_SECONDS: Final = 6.0
@@ -58,7 +59,7 @@ def _in_account(stack: wiring.OpenedStack, on_finding: OnFinding) -> list[Findin
     access = access_to(stack)
     # As `up` fetches the provider: past the fence of an emulated account.
     machine = ask(
-        _machine(stack, access.fetching if access else None).in_account(),
+        [*_machine(stack, access.fetching if access else None).in_account(), *_lab(stack)],
         time.monotonic,
         _MACHINE_SECONDS,
         on_finding,
@@ -77,6 +78,13 @@ def _in_account(stack: wiring.OpenedStack, on_finding: OnFinding) -> list[Findin
     asked = _about_account(stack, cloud, known[0])
     account = ask(asked, time.monotonic, end - time.monotonic(), on_finding)
     return [*machine.findings(), *account.findings()]
+
+
+def _lab(stack: wiring.OpenedStack) -> Sequence[Question]:
+    """What a rehearsal needs of this machine."""
+    if stack.spec.target != "rehearsal":
+        return []
+    return LabQuestions(stack.layout.root, stack.settings.environment).all()
 
 
 def _identify(cloud: Cloud, known: list[Identity]) -> Identity:

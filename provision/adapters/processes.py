@@ -251,6 +251,11 @@ def machine() -> Machine:
     return Machine(memory=memory, cores=_cores())
 
 
+def available_memory() -> int:
+    """Bytes that programs can still have on this machine without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
 def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -64,6 +64,12 @@ class Authority:
         return made.sign(self.key, hashes.SHA256()), key
 
 
+def find(folder: Path, name: str) -> Authority | None:
+    """The authority that `folder` holds; `None` without one."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    return _read(certificate, key) if certificate.exists() and key.exists() else None
+
+
 def keep(folder: Path, name: str) -> Authority:
     """The authority that `folder` holds, made anew when there is none or it ends soon."""
     certificate, key = folder / f"{name}.crt", folder / f"{name}.key"

@@ -31,12 +31,22 @@ def prepare(cache: Path, say: Say) -> Path:
     Raises `ProvisionError` with mmdebstrap's last words when Debian's archive cannot be reached.
     """
     root = authority.keep(cache, "rehearsal-ca")
-    image = cache / f"debian-12-{_key(root.fingerprint)}.squashfs"
+    image = _place(cache, root.fingerprint)
     if not image.exists():
         say("making the Debian 12 image, once for this month (a few minutes)")
         _make(cache, image)
         _forget_others(cache, image)
     return image
+
+
+def is_made(cache: Path) -> bool:
+    """Whether the image of this month is there, for the authority that is. Nothing is made."""
+    known = authority.find(cache, "rehearsal-ca")
+    return known is not None and _place(cache, known.fingerprint).exists()
+
+
+def _place(cache: Path, ca: str) -> Path:
+    return cache / f"debian-12-{_key(ca)}.squashfs"
 
 
 def _key(ca: str) -> str:

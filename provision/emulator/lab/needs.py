@@ -39,6 +39,12 @@ def path_of(program: str) -> str | None:
 
 def require() -> None:
     """Raise `MissingError` for the first thing that is missing, with what to do about it."""
+    require_rights()
+    require_programs()
+
+
+def require_rights() -> None:
+    """Raise `MissingError` where no machine may be booted: no Linux, no root, a kernel without."""
     if sys.platform != "linux":
         raise MissingError("a rehearsal boots a machine, which takes Linux", next_step=_WITHOUT)
     if os.geteuid() != 0:
@@ -47,12 +53,6 @@ def require() -> None:
             next_step="run this as root (sudo), or provision rehearse --no-boot, which boots none",
         )
     _require_capabilities()
-    _require_programs()
-    if find_spec("moto") is None:
-        raise MissingError(
-            "the emulated AWS needs moto, which is not installed",
-            next_step=install_extra("rehearsal"),
-        )
 
 
 def _require_capabilities() -> None:
@@ -86,7 +86,8 @@ def _capabilities() -> int:
     return int(line.split()[1], 16)
 
 
-def _require_programs() -> None:
+def require_programs() -> None:
+    """Raise `MissingError` naming every program and package that is not installed."""
     missing = [name for name in _PROGRAMS if path_of(name) is None]
     packages = sorted({_PROGRAMS[name] for name in missing})
     if postgres_folder() is None:
@@ -96,6 +97,11 @@ def _require_programs() -> None:
         raise MissingError(
             f"a rehearsal needs {', '.join(missing)}, not installed here",
             next_step=f"apt-get install --no-install-recommends {' '.join(packages)}",
+        )
+    if find_spec("moto") is None:
+        raise MissingError(
+            "the emulated AWS needs moto, which is not installed",
+            next_step=install_extra("rehearsal"),
         )
 
 

@@ -17,6 +17,11 @@ MACHINE_LAYERS: Final = (
     Layer("folder", "The stack's folder can be written"),
     Layer("terraform", "Terraform is here"),
     Layer("provider", "Terraform's AWS provider can be had"),
+    Layer("lab-rights", "A machine may be booted here"),
+    Layer("lab-programs", "The lab's programs are here"),
+    Layer("lab-image", "The lab's Debian is here"),
+    Layer("lab-memory", "The lab fits into the memory"),
+    Layer("lab-disk", "The lab's disk has room"),
 )
 ACCOUNT_LAYERS: Final = (
     Layer("session", "AWS knows these credentials"),
@@ -87,6 +92,37 @@ PROBLEMS: Final = (
         "registry be reached, from where it is fetched once (some 150 MB).",
         "Check the network and the proxy (HTTPS_PROXY) to registry.terraform.io, or lay the "
         "provider out as a mirror, for example in ~/.terraform.d/plugins.",
+    ),
+    Problem(
+        "lab-rights.missing",
+        "A rehearsal boots a machine, and this one does not let it: {why}.",
+        "{step}.",
+    ),
+    Problem(
+        "lab-programs.missing",
+        "A rehearsal cannot run here: {why}.",
+        "{step}.",
+    ),
+    Problem(
+        "lab-image.to-make",
+        "This month's image of Debian 12 is not in {folder} yet: the first rehearsal makes it, "
+        "which takes some minutes and Debian's archive.",
+        "Nothing has to be done where apt reaches an archive; otherwise copy the folder from a "
+        "machine that has it.",
+        Outcome.WARNING,
+        Severity.LOW,
+    ),
+    Problem(
+        "lab-memory.too-small",
+        "Of this machine's memory {free} is available, and the rehearsed machine and database take "
+        "{needed}.",
+        "End other programs, or use `provision rehearse --no-boot`, which takes less.",
+    ),
+    Problem(
+        "lab-disk.full",
+        "Only {free} are free on the disk of {folder}; a rehearsed machine takes {needed}.",
+        "Free space there, or choose another disk: `--state-dir DIR` for the machine, "
+        "XDG_CACHE_HOME for the image.",
     ),
     Problem(
         "session.none",
