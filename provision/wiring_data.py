@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from provision.adapters.data_program import DataProgram
 from provision.app import data
-from provision.errors import MissingError, UsageError
+from provision.errors import UsageError
 from provision.settings import python_executable
 from provision.targets.base import Progress
 from provision.wiring import IN_AN_ACCOUNT, OpenedStack
+
+if TYPE_CHECKING:
+    from provision.targets.aws import AwsTarget
+
+_IN_A_BUCKET = (
+    "artifacts can be brought back in the bucket, and cost there, for the days of aws: settings: "
+    "artifact_noncurrent_days",
+)
 
 
 def _work(stack: OpenedStack, progress: Progress) -> data.DataWork:
@@ -64,14 +74,17 @@ def gc(
     confirm: Callable[[data.GcResult], None],
     progress: Progress,
 ) -> data.GcResult:
-    """Delete what MLflow's trash holds, once `confirm` has returned.
+    """Delete what MLflow's trash holds, once `confirm` has returned."""
+    work = _work(stack, progress)
+    notes = _IN_A_BUCKET if stack.spec.target in IN_AN_ACCOUNT else ()
+    collecting = _collecting(stack, work, progress)
+    return work.gc(data.Trash(stack.spec.name, older_than, notes), collecting, confirm)
 
-    Raises `MissingError` for a stack whose artifacts are in a bucket.
-    """
-    if stack.spec.target in (*IN_AN_ACCOUNT, "compose"):
-        where = "runs in containers" if stack.spec.target == "compose" else "is in an account"
-        raise MissingError(
-            f"{stack.spec.name} {where}, where this version does not clean up yet",
-            next_step="leave the trash there: it costs only what it takes in the bucket",
-        )
-    return _work(stack, progress).gc(stack.target, stack.spec.name, older_than, confirm)
+
+def _collecting(
+    stack: OpenedStack, work: data.DataWork, progress: Progress
+) -> AbstractContextManager[data.Collect]:
+    if stack.spec.target not in IN_AN_ACCOUNT:
+        return work.collecting(stack.target)
+    # The database is private, and the server's own machine near the bucket.
+    return cast("AwsTarget", stack.target).collecting(progress)

@@ -5,7 +5,8 @@ They know no rung by name: every target says where its data is, and one program 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from provision.model.transfer import Display
 from provision.targets.base import Progress, Target
 
 Event = Mapping[str, Any]
+Collect = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 class Program(Protocol):
@@ -75,11 +77,21 @@ class GcResult:
     items: Sequence[GcItem]
     kept: int
     deleted: bool
+    notes: Sequence[str] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to delete."""
         return not any(item.number for item in self.items)
+
+
+@dataclass(frozen=True)
+class Trash:
+    """What was deleted in a stack `older_than` seconds ago or before, and what else to know."""
+
+    name: str
+    older_than: int
+    notes: Sequence[str] = ()
 
 
 class DataWork:
@@ -126,17 +138,27 @@ class DataWork:
         return _copied(name, "", result)
 
     def gc(
-        self, target: Target, name: str, older_than: int, confirm: Callable[[GcResult], None]
+        self,
+        trash: Trash,
+        collecting: AbstractContextManager[Collect],
+        confirm: Callable[[GcResult], None],
     ) -> GcResult:
-        """Delete for good what was deleted `older_than` seconds ago; `confirm` sees it before."""
-        with target.data(self._progress) as place:
-            job = {"action": "collect", "source": place.to_json(), "older_than": older_than}
-            seen = self._run({**job, "delete": False})
-            found = _collected(name, seen)
+        """Delete for good what is in the trash; `confirm` sees it before."""
+        with collecting as collect:
+            job = {"older_than": trash.older_than}
+            seen = collect({**job, "delete": False})
+            found = _collected(trash, seen)
             if found.empty:
                 return found
             confirm(found)
-            return _collected(name, self._run({**job, "before": seen["before"], "delete": True}))
+            return _collected(trash, collect({**job, "before": seen["before"], "delete": True}))
+
+    @contextmanager
+    def collecting(self, target: Target) -> Iterator[Collect]:
+        """What looks through the trash of a stack whose data this machine reaches."""
+        with target.data(self._progress) as place:
+            job = {"action": "collect", "source": place.to_json()}
+            yield lambda details: self._run({**job, **details})
 
     def _run(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run a job with a bar on the screen, or a line for each phase where there is none."""
@@ -145,9 +167,10 @@ class DataWork:
             return self._program.run(job, lambda event: shown.hear(event, tell))
 
 
-def _collected(name: str, result: Mapping[str, Any]) -> GcResult:
+def _collected(trash: Trash, result: Mapping[str, Any]) -> GcResult:
     items = [GcItem(**item) for item in result["items"]]
-    return GcResult(name, items, int(result["kept"]), bool(result["deleted"]))
+    kept, deleted = int(result["kept"]), bool(result["deleted"])
+    return GcResult(trash.name, items, kept, deleted, trash.notes)
 
 
 def _copied(name: str, folder: str, result: Mapping[str, Any]) -> CopyResult:

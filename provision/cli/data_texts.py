@@ -38,12 +38,13 @@ def _figures(result: CopyResult) -> str:
 
 
 def trash(result: GcResult) -> str:
-    """What goes, by kind."""
-    return columns(
+    """What goes, by kind, and whether it can come back."""
+    rows = columns(
         (f"  {item.what}", f"{item.number:,}", f"{item.files:,} files", amount(item.bytes))
         for item in result.items
         if item.number
     )
+    return "\n".join([rows, *result.notes])
 
 
 def collected(result: GcResult) -> str:

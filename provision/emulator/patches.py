@@ -56,6 +56,7 @@ def close_gaps() -> None:
         _groups_of_the_interface_are_the_machines, _parameters_tell_their_source,
         _databases_are_told_apart, _managed_secrets_are_secret,
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
+        _folders_end_with_what_is_in_them,
         _buckets_tell_of_event_bridge, close_gaps_of_budgets, close_gaps_of_monitoring,
         close_gaps_of_rights, close_gaps_of_rehearsals,
         close_gaps_of_notices, close_gaps_of_answers, close_gaps_of_objects,
@@ -288,6 +289,26 @@ def _buckets_tell_of_event_bridge() -> None:
         return status, headers, f"{start}<EventBridgeConfiguration/>{end}"
 
     S3Response.get_bucket_notification = told
+
+
+def _folders_end_with_what_is_in_them() -> None:
+    """A common prefix is told of while an object is below it; for moto, delete markers are some."""
+    original = s3.S3Backend.list_objects
+
+    def listed(self: Any, bucket: Any, prefix: Any, delimiter: Any, **page: Any) -> Any:
+        keys, folders, *rest = original(self, bucket, prefix, delimiter, **page)
+        if not delimiter:
+            return keys, folders, *rest
+        start = len(prefix or "")
+        living = {
+            name[: name.index(delimiter, start) + len(delimiter)]
+            for name, key in bucket.keys.items()
+            if name.startswith(prefix or "") and delimiter in name[start:]
+            and not isinstance(key, s3.FakeDeleteMarker)
+        }  # fmt: skip
+        return keys, [folder for folder in folders if folder in living], *rest
+
+    s3.S3Backend.list_objects = listed
 
 
 def _versions_are_listed_by_page() -> None:

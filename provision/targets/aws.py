@@ -274,6 +274,10 @@ class AwsTarget:
         """Its bucket, and copies of its databases. Raises `MissingError` before the first `up`."""
         return aws_data.opened(self.remote(), self._paths, progress, fill=create)
 
+    def collecting(self, progress: Progress) -> AbstractContextManager[aws_data.Collect]:
+        """What looks through MLflow's trash on the machine. Raises like `data`."""
+        return aws_data.collecting(self.remote(), self._paths, progress)
+
     def quiet(self, _progress: Progress) -> AbstractContextManager[None]:
         """Nothing to do: the machine stops its own server while rows change under it."""
         return nullcontext()

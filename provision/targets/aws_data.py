@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -36,6 +37,10 @@ _ADMIN: Final = "admin"
 _POLL_SECONDS: Final = 0.5
 _SILENT_SECONDS: Final = 30.0
 _LOCK_WAIT_SECONDS: Final = 180.0
+# What an older version says when it is asked, and when it is told more than it knew of.
+_OLDER: Final = ("No module named provision.server.archive.hosted", "too many values to unpack")
+
+Collect = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @contextmanager
@@ -47,20 +52,34 @@ def opened(
     With `fill`, what the block has put into the databases is in them once it has ended: then the
     server stands still while the rows change, and answers again.
     """
-    lock = workspace.exclusive(paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note)
     scratch = paths.root / "scratch"
-    with lock:
+    with _ferry(remote, paths, progress) as ferry:
         workspace.remove_folder(scratch)
         workspace.make_folder(scratch)
-        ferry = Ferry(remote, progress)
         try:
             ferry.work("export")
             yield ferry.place(scratch, paths.password)
             if fill and ferry.is_filled:
                 ferry.work("fill")
         finally:
-            ferry.end()
             workspace.remove_folder(scratch)
+
+
+@contextmanager
+def collecting(remote: AwsRemote, paths: AwsPaths, progress: Progress) -> Iterator[Collect]:
+    """What looks through MLflow's trash on the machine, told how; see `archive.collecting`."""
+    with _ferry(remote, paths, progress) as ferry:
+        yield partial(ferry.work, "collect")
+
+
+@contextmanager
+def _ferry(remote: AwsRemote, paths: AwsPaths, progress: Progress) -> Iterator[Ferry]:
+    with workspace.exclusive(paths.lock, wait_seconds=_LOCK_WAIT_SECONDS, on_wait=progress.note):
+        ferry = Ferry(remote, progress)
+        try:
+            yield ferry
+        finally:
+            ferry.end()
 
 
 def with_server_still(
@@ -126,10 +145,10 @@ class Ferry:
 
     # -- the machine's part ---------------------------------------------------------------------
 
-    def work(self, action: str) -> dict[str, Any]:
+    def work(self, action: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Let the machine do one thing, show how far it is, and return what came of it."""
         self._forget_said()
-        self._start(action)
+        self._start(action, details or {})
         self._under_way = True
         shown = Display(self.progress.note)
         with self.progress.board(lambda: [shown.line]) as tell:
@@ -147,8 +166,9 @@ class Ferry:
             )
         self._under_way = False
 
-    def _start(self, action: str) -> None:
-        ran = self._run(start_lines(action, self._bucket, self._cloud.region, self.job))
+    def _start(self, action: str, details: Mapping[str, Any]) -> None:
+        region = self._cloud.region
+        ran = self._run(start_lines(action, self._bucket, region, self.job, details))
         if ran.code == BUSY:
             raise RefusedError(
                 "another command copies data on the server's machine",
@@ -207,9 +227,9 @@ def _aws_part(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _not_started(said: str) -> ProvisionError:
-    if "No module named provision.server.archive.hosted" in said:
+    if any(words in said for words in _OLDER):
         return RefusedError(
-            "the server's machine runs an older version of provision, which copies no data",
+            "the server's machine runs an older version of provision, which cannot do this",
             next_step="provision up brings it up to date; then run this again",
         )
     return ProvisionError(

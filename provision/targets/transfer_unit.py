@@ -6,8 +6,10 @@ starts the server. Until the unit is unloaded, no other one of its name can be s
 
 from __future__ import annotations
 
+import json
 import shlex
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from provision.adapters.cloud.objects import Bucket
 
@@ -22,7 +24,9 @@ ENDING_SECONDS: Final = 300
 _SHOW: Final = f"systemctl show --property=LoadState,ActiveState {UNIT}.service"
 
 
-def start_lines(action: str, bucket: Bucket, region: str, job: str) -> list[str]:
+def start_lines(
+    action: str, bucket: Bucket, region: str, job: str, details: Mapping[str, Any]
+) -> list[str]:
     """What starts a job on the machine as a unit of its own, with the rights of the server.
 
     One that has told its result is waited for, one that runs makes the lines end with `BUSY`. The
@@ -51,7 +55,7 @@ def start_lines(action: str, bucket: Bucket, region: str, job: str) -> list[str]
     words += [f"--property={name}={value}" for name, value in properties.items()]
     words += [f"--setenv={name}={value}" for name, value in variables.items()]
     words += ["/opt/provision/venv/bin/python", "-P", "-m", "provision.server.archive.hosted"]
-    words += [action, bucket.name, bucket.account, job]
+    words += [action, bucket.name, bucket.account, job, json.dumps(details)]
     return [_gone(_RUNNING_SECONDS), shlex.join(words)]
 
 

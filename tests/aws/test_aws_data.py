@@ -29,7 +29,7 @@ def machine(stack: Stack, *, fails: bool = False) -> tuple[Answer, Started]:
         words = shlex.split(line)
         if words[0] == "systemd-run":
             started.append(words)
-            part = f"{PREFIX}{words[-1]}"
+            part = f"{PREFIX}{words[-2]}"
             stack.write(f"{part}/mlflow.db", "rows")
             error = {"event": "error", "exit_code": 6, "message": "no room", "next_step": "df"}
             done = {"event": "done", "result": {}}
@@ -56,7 +56,7 @@ def test_databases_are_handed_over_and_nothing_stays(stack: Stack, tmp_path: Pat
         with opened(remote(stack), paths, Quiet(), fill=True):
             pass  # nothing was put there, so nothing is filled
     export, fill, again = started
-    assert [words[-4] for words in started] == ["export", "fill", "export"]
+    assert [words[-5] for words in started] == ["export", "fill", "export"]
     stops = "--property=ExecStartPre=+/usr/bin/systemctl stop mlflow.service"
     assert stops in fill and stops not in export + again
     assert "--property=User=mlflow" in export

@@ -15,7 +15,7 @@ RUNNING, ENDING, ENDED, FAILED = (
     f"LoadState=loaded ActiveState={state}"
     for state in ("active", "deactivating", "inactive", "failed")
 )
-START = start_lines("export", Bucket("a-bucket", "123456789012"), "eu-west-1", "job")
+START = start_lines("export", Bucket("a-bucket", "123456789012"), "eu-west-1", "job", {})
 PROGRAMS = {
     # Each look sees the next state; the last one stays.
     "systemctl": '[ "$1" = show ] || exit 64\n'

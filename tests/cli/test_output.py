@@ -62,7 +62,6 @@ CASES: dict[str, tuple[str | None, str]] = {
     "logs-never-started": (GOOD, "logs"),
     "down-never-started": (GOOD, "down"),
     "up-render-only": (GOOD + "target: compose\n", "up --render-only"),
-    "gc-in-containers": (GOOD + "target: compose\n", "gc"),
     "up-render-only-local": (GOOD, "up --render-only"),
     "plan-local": (GOOD, "plan"),
     "up-emulated-local": (GOOD, "up --emulated"),

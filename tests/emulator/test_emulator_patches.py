@@ -252,6 +252,16 @@ def test_the_newest_version_is_first_and_latest(aws: Clients, versioned: str) ->
     assert [v["IsLatest"] for v in versions] == [True, False, False]
 
 
+def test_a_folder_of_hidden_objects_is_no_folder(aws: Clients, versioned: str) -> None:
+    s3 = aws("s3")
+    for key in ("folders/a/1", "folders/b/1", "folders/2"):
+        s3.put_object(Bucket=versioned, Key=key)
+    s3.delete_object(Bucket=versioned, Key="folders/a/1")
+    found = s3.list_objects_v2(Bucket=versioned, Prefix="folders/", Delimiter="/")
+    assert [folder["Prefix"] for folder in found["CommonPrefixes"]] == ["folders/b/"]
+    assert [item["Key"] for item in found["Contents"]] == ["folders/2"]
+
+
 def test_a_budget_has_tags_subscribers_and_changes(aws: Clients) -> None:
     budgets, name = aws("budgets", "us-east-1"), unique("budget")
     limit = {"Amount": "10", "Unit": "USD"}

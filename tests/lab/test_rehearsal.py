@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,15 +109,21 @@ def test_check_verifies_with_the_servers_own_authority(life: Life) -> None:
 
 
 def test_a_store_moves_up_to_aws_and_comes_back_as_an_archive(life: Life) -> None:
-    """From no server to AWS and back, with all that is easily lost; before others log there."""
+    """From no server to AWS and back, with all that is easily lost and without what was deleted;
+    before others log there.
+    """
     before, after = (spec_without_server(life.cli, name) for name in ("before", "after"))
     fill(life.cli, before.uri, **before.artifacts)
-    moved = life.type(f"provision move -f {before.spec} --to provision.yaml --json")
-    assert moved.returncode == 0, moved.stderr
-    archived = life.type("provision archive archive --json")
-    assert archived.returncode == 0, archived.stderr
-    counts, made = (json.loads(done.stdout) for done in (moved, archived))
-    assert (made["counts"], made["accounts"], made["notes"]) == (counts["counts"], 1, [])
+    moved = json_of(life.type(f"provision move -f {before.spec} --to provision.yaml --json"))
+    # The trash has moved as well, and its end is the same on both sides.
+    gone, here = (
+        json_of(life.type(f"provision gc --yes --json{spec}"))
+        for spec in ("", f" -f {before.spec}")
+    )
+    assert gone["items"] == here["items"] and any(item["files"] for item in gone["items"])
+    made = json_of(life.type("provision archive archive --json"))
+    assert (made["accounts"], made["notes"]) == (1, [])
+    assert 0 < made["counts"]["runs"] < moved["counts"]["runs"]
     restored = life.type(f"provision restore archive -f {after.spec} --no-users")
     assert restored.returncode == 0, restored.stderr
     assert seen(life.cli, after) == seen(life.cli, before)
@@ -125,6 +132,12 @@ def test_a_store_moves_up_to_aws_and_comes_back_as_an_archive(life: Life) -> Non
     left = life.type("provision ssh -- ls -A /var/lib/provision/server/transfer")
     assert left.returncode != 0, "the machine keeps no copy"
     assert "active" in life.type("provision ssh -- systemctl is-active mlflow").stdout
+
+
+def json_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import sqlite3
@@ -14,9 +15,13 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
+from provision.server.archive import bucket as archive_bucket
 from provision.server.archive import stores
+from provision.server.archive.collecting import collect
+from provision.server.archive.reporting import Reporter
 from provision.server.database import initialise
 from provision.server.places import Place
 from provision.server.schemas import TRACKING
@@ -77,6 +82,8 @@ def s3() -> Iterator[S3]:
     where = {"LocationConstraint": REGION}
     made.client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
     yield made
+    # One process has one set of accounts, whichever server it is that tells of them.
+    get_backend("s3").reset()
     server.stop()
 
 
@@ -145,6 +152,55 @@ def test_a_store_goes_into_a_bucket_and_comes_back_the_same(
     with closing(sqlite3.connect(again / "mlflow.db")) as opened:
         found = opened.execute("SELECT artifact_uri FROM runs").fetchone()
     assert found == (f"mlflow-artifacts:/1/{RUN}/artifacts",)
+
+
+def test_gc_deletes_what_nothing_in_the_database_needs(
+    s3: S3, store: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no names that only look like MLflow's."""
+    gone, lost, model = f"1/{RUN}/artifacts", f"1/{'b' * 32}/artifacts", f"1/models/m-{'d' * 32}"
+    for number in range(3):
+        s3.put(f"artifacts/{gone}/many/{number}", b"1")
+    stays = [f"1/{'c' * 32}/artifacts/x", "1/notes/x", f"notes/{'b' * 32}/x", "2/other/x"]
+    for name in (f"{lost}/a b/c", f"{model}/artifacts/MLmodel", "2/gone/x", *stays):
+        s3.put(f"artifacts/{name}", b"12345")
+    with closing(sqlite3.connect(store.database_url.removeprefix("sqlite:///"))) as rows, rows:
+        rows.execute("UPDATE runs SET lifecycle_stage = 'deleted', deleted_time = 1")
+        rows.execute(
+            "INSERT INTO runs (run_uuid, name, experiment_id, lifecycle_stage, artifact_uri) "
+            f"VALUES ('{'c' * 32}', 'r', 1, 'active', 'mlflow-artifacts:/1/{'c' * 32}/artifacts')"
+        )
+        # Two experiments below the third one's folder, of which one is deleted with it.
+        rows.executemany(
+            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, "
+            "last_update_time) VALUES (?, ?, ?, ?, 1)",
+            [(2, "two", "mlflow-artifacts:/2", "deleted"),
+             (3, "three", "mlflow-artifacts:/2/other", "active"),
+             (4, "four", f"{ROOT}/2/gone", "deleted")],
+        )  # fmt: skip
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    place = replace(store, artifacts=ROOT, region=REGION, owner=OWNER)
+    job = {"older_than": 0, "delete": False}
+    shown = collect(place, Reporter(io.StringIO()), job)
+    assert [(i["number"], i["files"]) for i in shown["items"]] == [(1, 3), (0, 0), (2, 1), (2, 2)]
+    assert len(s3.keys()) == 3 + 3 + len(stays), "looking changes nothing"
+    done = collect(place, Reporter(io.StringIO()), {**job, "delete": True})
+    assert done["items"] == shown["items"] and done["deleted"] is True
+    assert s3.keys() == sorted(f"artifacts/{name}" for name in stays)
+
+
+def test_a_folder_is_deleted_in_as_many_requests_as_it_takes(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(archive_bucket, "_MOST_DELETED", 2)
+    for name in (*map(str, range(5)), "ff/6"):
+        s3.put(f"artifacts/1/f/{name}", b"1")
+    s3.put("artifacts/1/ff/7", b"1")
+    archive_bucket.Bucket(ROOT, REGION, OWNER).remove("1/f")
+    assert s3.keys() == ["artifacts/1/ff/7"]
 
 
 def ferried(s3: S3, store: Place, folder: Path) -> Place:

@@ -1,8 +1,9 @@
-"""`python -m provision.server.archive.hosted ACTION BUCKET OWNER JOB`: run on a server's machine.
+"""`python -m provision.server.archive.hosted ACTION BUCKET OWNER JOB DETAILS`, on the machine.
 
 RDS is private, so its own machine copies the databases: `export` into the part of the stack's
-bucket that belongs to the job, `fill` from there. What it says lies there too, as `said.json`, the
-last event of `reporting.py`; nobody can hear it otherwise.
+bucket that belongs to the job, `fill` from there. `collect` looks through MLflow's trash; DETAILS,
+a JSON object, say how. What it says lies in that part too, as `said.json`, the last event of
+`reporting.py`; nobody can hear it otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ def main(arguments: list[str]) -> int:
     """Do the job; exit codes are those of `provision` itself."""
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    action, bucket, owner, job = arguments
+    action, bucket, owner, job, details = arguments
     uri = f"s3://{bucket}/provision/transfer/{job}"
     store = Bucket(uri, os.environ["AWS_DEFAULT_REGION"], owner)
     with _Voice(store) as voice:
@@ -49,9 +51,10 @@ def main(arguments: list[str]) -> int:
         try:
             reporter.phase("loading MLflow on the machine")
             settings = ServerSettings.load(SETTINGS)
+            place = _place(settings, owner)
             with _folder(settings) as folder:
-                work = {"export": _export, "fill": _fill}[action]
-                reporter.finish(work(settings, store, folder, reporter))
+                work = {"export": _export, "fill": _fill, "collect": _collect}[action]
+                reporter.finish(work(_Job(place, store, folder, json.loads(details)), reporter))
         except ProvisionError as error:
             reporter.fail(error)
             return error.exit_code
@@ -75,7 +78,17 @@ def _folder(settings: ServerSettings) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(settings: ServerSettings) -> Place:
+@dataclass(frozen=True)
+class _Job:
+    """The server's own data, the job's part of the bucket, a folder for it here, and how."""
+
+    place: Place
+    store: Bucket
+    folder: Path
+    details: dict[str, Any]
+
+
+def _place(settings: ServerSettings, owner: str) -> Place:
     auth = settings.auth
     return Place(
         name="the server",
@@ -84,21 +97,26 @@ def _place(settings: ServerSettings) -> Place:
         users_url=auth.database_url if auth else None,
         admin=auth.admin_username if auth else "",
         admin_password_file=auth.admin_password_file if auth else "",
+        region=os.environ["AWS_DEFAULT_REGION"],
+        owner=owner,
     )
 
 
-def _export(
-    settings: ServerSettings, store: Bucket, folder: Path, reporter: Reporter
-) -> dict[str, Any]:
+def _collect(job: _Job, reporter: Reporter) -> dict[str, Any]:
+    from provision.server.archive.collecting import collect  # noqa: PLC0415 - loads MLflow
+
+    return collect(job.place, reporter, job.details)
+
+
+def _export(job: _Job, reporter: Reporter) -> dict[str, Any]:
     from provision.server.archive.archiving import databases  # noqa: PLC0415 - loads MLflow
 
-    place = _place(settings)
-    _require_space(place, folder)
-    files = databases(place, folder, reporter)
+    _require_space(job.place, job.folder)
+    files = databases(job.place, job.folder, reporter)
     total = sum(file.stat().st_size for file in files)
     reporter.phase("uploading the database", total, "bytes")
     for file in files:
-        store.upload(file, file.name, reporter.advance)
+        job.store.upload(file, file.name, reporter.advance)
     return {"files": [file.name for file in files]}
 
 
@@ -116,15 +134,13 @@ def _require_space(place: Place, folder: Path) -> None:
         )
 
 
-def _fill(
-    settings: ServerSettings, store: Bucket, folder: Path, reporter: Reporter
-) -> dict[str, Any]:
+def _fill(job: _Job, reporter: Reporter) -> dict[str, Any]:
     from provision.server.archive import restoring  # noqa: PLC0415
 
     reporter.phase("fetching what is restored", 0, "bytes")
-    names = (DATABASE, USERS)
     found = {
-        name: store.download(f"{FILLED}/{name}", folder / name, reporter.advance) for name in names
+        name: job.store.download(f"{FILLED}/{name}", job.folder / name, reporter.advance)
+        for name in (DATABASE, USERS)
     }
     if not found[DATABASE]:
         raise MissingError(
@@ -132,11 +148,11 @@ def _fill(
         )
     place = Place(
         name="what is restored",
-        database_url=f"sqlite:///{folder / DATABASE}",
-        artifacts=settings.artifacts_destination,
-        users_url=f"sqlite:///{folder / USERS}" if found[USERS] else None,
+        database_url=f"sqlite:///{job.folder / DATABASE}",
+        artifacts=job.place.artifacts,
+        users_url=f"sqlite:///{job.folder / USERS}" if found[USERS] else None,
     )
-    return restoring.rows(place, _place(settings), reporter)
+    return restoring.rows(place, job.place, reporter)
 
 
 class _Voice(io.StringIO):
