@@ -15,6 +15,7 @@ from provision.emulator.client import Emulated
 from provision.emulator.faults import Fault
 from provision.model.leftovers import Names
 
+pytestmark = pytest.mark.slow
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 NAMES = Names.of("spender", ACCOUNT, REGION)

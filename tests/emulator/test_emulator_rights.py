@@ -19,6 +19,7 @@ from provision.emulator.client import Emulated
 from tests.emulator.conftest import REGION
 from tests.lab.stack import Maker
 
+pytestmark = pytest.mark.slow
 BUCKET = "rights-artifacts"
 
 

@@ -11,6 +11,8 @@ import pytest
 from provision.adapters.terraform.door import Terraform
 from provision.adapters.terraform.failures import LockedError
 from provision.adapters.terraform.watch import Limits, Watch
+from provision.emulator import control
+from provision.emulator.faults import Fault
 from provision.errors import MissingError, ProvisionError
 from tests.terraform.door import door, up
 from tests.terraform.emulation import EmulatedAws
@@ -51,6 +53,16 @@ _VPC = (
     + """
 resource "aws_vpc" "this" {
   cidr_block = "10.87.0.0/24"
+}
+"""
+)
+_SUBNETS = (
+    _VPC
+    + """
+resource "aws_subnet" "this" {
+  count      = 8
+  vpc_id     = aws_vpc.this.id
+  cidr_block = cidrsubnet(aws_vpc.this.cidr_block, 4, count.index)
 }
 """
 )
@@ -105,6 +117,24 @@ def test_a_stall_is_named_and_stopped_in_order(
     _apply(terraform, Watch())
     state = terraform.state()
     assert state is not None and len(state["resources"]) == 1
+
+
+def test_bad_weather_is_lived_through_and_no_stall_is_seen_in_it(
+    tmp_path: Path, aws: EmulatedAws
+) -> None:
+    """Three requests in ten are throttled, fail or are cut off; the provider asks again."""
+    terraform = _door(tmp_path / "root", _SUBNETS, aws.endpoint)
+    storm = [Fault(kind, rate=0.1) for kind in ("throttle", "error", "reset")]
+    control.set_faults(aws.endpoint, storm)
+    try:
+        _apply(terraform, Watch())
+        assert min(control.met(aws.endpoint).hits) > 0, "the weather was fair"
+    finally:
+        control.set_faults(aws.endpoint, [])
+    variables, plan = terraform.write_variables({}), terraform.root / "plan"
+    assert not terraform.plan(variables, plan), "something is missing, or double"
+    terraform.plan(variables, plan, destroy=True)
+    terraform.apply(plan)
 
 
 def test_the_callers_probe_stops_an_apply(tmp_path: Path, faulty: FaultyAws) -> None:

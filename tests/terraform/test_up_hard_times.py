@@ -32,8 +32,12 @@ aws:
   settings:
     database_ca: rds-ca-default
 """
-# A share of what Terraform asks is throttled, fails, or is cut off in mid-air.
-WEATHER = [Fault("throttle", rate=0.3), Fault("error", rate=0.2), Fault("reset", rate=0.15)]
+# As often as an emulated account's provider asks again without giving up.
+WEATHER = [
+    Fault("throttle", "ec2", "CreateSubnet", times=2),
+    Fault("error", "ec2", "CreateSecurityGroup", times=2),
+    Fault("reset", "ec2", "RunInstances", times=2),
+]
 
 
 @dataclass

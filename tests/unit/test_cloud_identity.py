@@ -16,6 +16,7 @@ from provision.adapters.cloud.identity import identity, identity_of, trouble
 from provision.adapters.cloud.session import Cloud
 from provision.errors import MissingError, ProvisionError
 
+pytestmark = pytest.mark.slow
 ALONE = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": "/dev/null",

@@ -22,7 +22,7 @@ from provision.adapters.cloud.session import Cloud
 from provision.errors import MissingError, ProvisionError
 from tests.conftest import Cli
 
-pytestmark = pytest.mark.xdist_group("cloud-services")
+pytestmark = [pytest.mark.xdist_group("cloud-services"), pytest.mark.slow]
 KEYS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
