@@ -106,7 +106,8 @@ def disk_full(what: str, command: str = "", tail: Sequence[str] = ()) -> HostErr
     return HostError(
         "disk-full",
         f"the machine's disk is full: {what}",
-        next_step="give it more in the spec (aws.disk) and `provision up`, or free space on it",
+        next_step="give it more in the spec (aws.settings.disk_gib) and `provision up`, or free "
+        "space on it",
         command=command,
         tail=tail,
     )

@@ -15,8 +15,8 @@ from provision.model.serving import LIST_KEY, Served, served_from, served_text
 from provision.model.sizing import SERVICE_MIB
 
 WHAT_HELPS: Final = (
-    "a larger machine in the spec (aws.machine.type), then provision up; or less for the model: "
-    "provision serve --memory, or fewer models: provision serve --stop"
+    "a larger machine in the spec (aws.settings.instance_type), then provision up; or less for "
+    "the model: provision serve --memory, or fewer models: provision serve --stop"
 )
 
 

@@ -44,7 +44,7 @@ def _fetch(client: TrackingClient, path: str, target: Path) -> None:
             if shutil.disk_usage(target.parent).free < _ROOM:
                 raise MissingError(
                     "the machine's disk is almost full, and the server needs the rest of it",
-                    next_step="give it more in the spec (aws.disk), then provision up",
+                    next_step="give it more in the spec (aws.settings.disk_gib), then provision up",
                 )
             stream.write(block)
 

@@ -21,6 +21,7 @@ from provision.adapters.processes import any_free_port, marked
 from tests.browser import Browser
 from tests.conftest import Cli
 from tests.examples.conftest import Rung
+from tests.lab.serving import Caller
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("examples")]
 
@@ -89,12 +90,27 @@ def listens(port: int) -> bool:
         return False
 
 
+def served_on_the_machine(rung: Rung) -> None:
+    """The same command, and an answer over HTTPS for whoever has an account."""
+    rung.once("iris", "train.py")
+    done = rung.cli.json("serve", IRIS)
+    names = ("SERVER_CERT_PATH", "USERNAME", "PASSWORD")
+    keys = (rung.variables[f"MLFLOW_TRACKING_{name}"] for name in names)
+    model = Caller(done["service"]["uri"], *keys)
+    assert model.ask("/invocations", FLOWER) == (200, {"predictions": [2]})
+    assert model.ask("/invocations", FLOWER, known=False)[0] == 401
+    rung.cli.ok("serve", "--stop", IRIS)
+
+
 @pytest.mark.capability("serving")
 def test_a_registered_model_answers(
     rung: Rung, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
+    if rung.name == "rehearsal":
+        served_on_the_machine(rung)
+        return
     if rung.name not in ("sqlite", "postgres"):
-        # `provision serve` is for servers on this machine; MLflow's own command is for all.
+        # `provision serve` is for servers that hold models; MLflow's own command is for all.
         rung.once("iris", "train.py")
         assert by_mlflow(rung, tmp_path) == (200, {"predictions": [2]})
         return

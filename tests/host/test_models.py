@@ -97,7 +97,7 @@ def test_a_model_that_does_not_fit_is_refused_with_the_sum(
     with pytest.raises(HostError) as caught:
         serve.serve(ready.host, {"model": CHURN.uri, "memory": 600}, lambda _: None)
     assert "680 MiB for models" in caught.value.message
-    assert "aws.machine.type" in caught.value.next_step
+    assert "aws.settings.instance_type" in caught.value.next_step
     assert models.listed(ready.places) == ()
 
 
