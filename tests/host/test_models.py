@@ -113,6 +113,19 @@ def test_the_server_goes_first_where_models_do_not_fit_any_more(ready: Machine, 
     assert state["health"] == "failed" and "does not fit" in state["reason"]
 
 
+def test_a_model_that_cannot_be_started_does_not_stop_the_boot(ready: Machine, told: Told) -> None:
+    models.keep(ready.host, [CHURN])
+    ready.commands.fail("systemctl restart provision-model@", "Unit failed to load")
+    ready.commands.fail("systemctl is-active", "inactive")
+    phase.run(ready.host, told)
+    assert "cannot be started" in told.details[-1]
+    (state,) = serve.services(ready.host)["services"]
+    assert state["health"] == "failed" and "systemctl" in state["reason"]
+    ready.commands.answers.clear()
+    phase.run(ready.host, told)
+    assert told.details[-1] == CHURN.uri
+
+
 def test_wishes_are_answered_in_one_line_of_json(machine: Machine) -> None:
     def ask(**wish: object) -> dict[str, object]:
         return dict(json.loads(serve.answer(machine.host, json.dumps(wish), lambda _: None)))

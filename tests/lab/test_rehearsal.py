@@ -276,13 +276,17 @@ def test_repair_finds_nothing_and_then_what_somebody_broke(life: Life) -> None:
 
 
 def test_a_served_model_survives_repair_and_is_gone_after_stop(life: Life) -> None:
-    (state,) = life.cli.json("serve", "--list")["services"]
-    assert (state["version"], state["health"]) == ("3", "ready")
+    def states() -> list[dict[str, str]]:
+        return list(life.cli.json("serve", "--list")["services"])
+
+    eventually(lambda: states()[0]["health"] == "ready", "it answers after the repair")
+    (state,) = states()
+    assert state["version"] == "3"
     model = caller(life, state["uri"])
     assert model.says() == (200, {"predictions": ["hello"]})
     stopped = life.type(f"provision serve --stop {IRIS}")
     assert stopped.returncode == 0, stopped.stderr
-    assert life.cli.json("serve", "--list")["services"] == []
+    assert states() == []
     assert model.ask("/status")[0] == 502
     left = life.type("provision ssh -- ls -A /var/lib/provision/models")
     assert (left.returncode, left.stdout.strip()) == (0, "")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from provision.host import files, models
+from provision.host.failures import HostError
 from provision.host.phases.bundle import code_folder
 from provision.host.phases.environment import environment_folder, uv_program
 from provision.host.phases.ready import address
@@ -48,9 +49,17 @@ def run(host: Host, step: Step) -> None:
         return
     _make_user(host, step)
     _write_units(host, step)
-    for model in wanted:
+    step.detail("; ".join(_tried(host, model, step) for model in wanted))
+
+
+def _tried(host: Host, model: Served, step: Step) -> str:
+    """Serve it. A model that cannot be started does not keep the server from being ready."""
+    try:
         _serve(host, model, step)
-    step.detail(", ".join(model.uri for model in wanted))
+    except HostError as error:
+        _tell_failed(host, model, error.message)
+        return f"{model.uri} cannot be started: {error.message}"
+    return model.uri
 
 
 def folder_of(places: Places, model: Served) -> Path:
@@ -84,7 +93,7 @@ def front_unit(places: Places, *, accounts: bool) -> str:
         f"{_variables(HOME=f'{places.models}/%i', SSL_CERT_FILE=_CERTIFICATES)}{password}"
         f"ExecStart={places.python} -P -m provision.serving {places.models}/%i\n"
         "Restart=always\nRestartSec=2\nRestartPreventExitStatus=78\nTimeoutStopSec=40\n"
-        "CPUWeight=50\nIOWeight=50\nLimitNOFILE=16384\n"
+        "CPUWeight=50\nIOWeight=50\nMemoryMax=512M\nLimitNOFILE=16384\n"
         "RuntimeDirectory=provision-models/%i\nRuntimeDirectoryMode=0755\n"
         f"ReadWritePaths={places.models}/%i\n{HARDENING}\n"
         "[Install]\nWantedBy=multi-user.target\n"
@@ -229,11 +238,15 @@ def _give_up(host: Host, wanted: tuple[Served, ...], why: str) -> None:
     """The server goes first: models that do not fit beside it any more stand still, and say so."""
     for model in wanted:
         _stop(host, model.ref.slug)
-        folder = folder_of(host.places, model)
-        files.folder(folder, 0o755, host.places.serving_user)
-        state = ServiceState(model.uri, "", ServiceHealth.FAILED, reason=why)
-        text = json.dumps(state.to_json()) + "\n"
-        files.write(folder / "state.json", text, 0o644, host.places.serving_user)
+        _tell_failed(host, model, why)
+
+
+def _tell_failed(host: Host, model: Served, why: str) -> None:
+    folder = folder_of(host.places, model)
+    files.folder(folder, 0o755, host.places.serving_user)
+    state = ServiceState(model.uri, "", ServiceHealth.FAILED, reason=why)
+    text = json.dumps(state.to_json()) + "\n"
+    files.write(folder / "state.json", text, 0o644, host.places.serving_user)
 
 
 def _stop(host: Host, slug: str) -> None:
