@@ -23,8 +23,8 @@ _IN_A_BUCKET = (
 )
 
 
-def _work(stack: OpenedStack, progress: Progress) -> data.DataWork:
-
+def work(stack: OpenedStack, progress: Progress) -> data.DataWork:
+    """What does the work, in a process of its own."""
     program = DataProgram(python_executable(), stack.settings.inherited)
     return data.DataWork(program, progress)
 
@@ -39,15 +39,16 @@ def archive(
                 f"{folder} lies in the stack's own folder {own}, and would go with it",
                 next_step="choose a folder elsewhere",
             )
-    work = _work(stack, progress)
-    return work.archive(stack.target, stack.spec.name, folder, users=users, user=user)
+    return work(stack, progress).archive(
+        stack.target, stack.spec.name, folder, users=users, user=user
+    )
 
 
 def restore(
     stack: OpenedStack, folder: Path, options: data.RestoreOptions, progress: Progress
 ) -> data.CopyResult:
     """An archive or an mlruns folder into this stack, which is then on the list."""
-    result = _work(stack, progress).restore(stack.target, stack.spec.name, folder, options)
+    result = work(stack, progress).restore(stack.target, stack.spec.name, folder, options)
     stack.remember_if_known()
     return result
 
@@ -61,8 +62,7 @@ def move(
             f"both specs name the same stack ({stack.layout.root})",
             next_step="give the new stack another name",
         )
-    work = _work(stack, progress)
-    result = work.move(stack.target, other.target, other.spec.name, users=users)
+    result = work(stack, progress).move(stack.target, other.target, other.spec.name, users=users)
     other.remember_if_known()
     return result
 
@@ -75,10 +75,10 @@ def gc(
     progress: Progress,
 ) -> data.GcResult:
     """Delete what MLflow's trash holds, once `confirm` has returned."""
-    work = _work(stack, progress)
     notes = _IN_A_BUCKET if stack.spec.target in IN_AN_ACCOUNT else ()
-    collecting = _collecting(stack, work, progress)
-    return work.gc(data.Trash(stack.spec.name, older_than, notes), collecting, confirm)
+    copying = work(stack, progress)
+    collecting = _collecting(stack, copying, progress)
+    return copying.gc(data.Trash(stack.spec.name, older_than, notes), collecting, confirm)
 
 
 def _collecting(

@@ -28,9 +28,9 @@ ARROWS = {
     "portable": set(),
     "emulator": {"emulator", "errors", "installing", "settings", "adapters.workspace"},
     "cli": {
-        "cli", "app", "model", "targets.base", "wiring", "wiring_check", "wiring_data",
-        "wiring_audit", "wiring_doctor", "wiring_people", "wiring_rehearsal", "wiring_time",
-        "offline", "looking", "settings", "ui",
+        "cli", "app", "model", "targets.base", "wiring", "wiring_backups", "wiring_check",
+        "wiring_data", "wiring_audit", "wiring_doctor", "wiring_people", "wiring_rehearsal",
+        "wiring_time", "offline", "looking", "settings", "ui",
         "errors", "_version", "adapters.workspace", "wiring_compose",
     },
     "": None,

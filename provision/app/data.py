@@ -126,6 +126,16 @@ class DataWork:
             result = self._run({**job, "target": place.to_json()})
         return _copied(name, str(folder), result)
 
+    def rewind(self, target: Target, name: str, folder: Path, before: Path) -> CopyResult:
+        """A stack back to an archive of its own, after one of how it is now into `before`."""
+        with target.quiet(self._progress), target.data(self._progress) as place:
+            now = {"action": "archive", "source": place.to_json(), "folder": str(before)}
+            self._run({**now, "users": True, "user": ""})
+            then = {"action": "restore", "target": place.to_json(), "folder": str(folder)}
+            options = {"users": True, "changed": False, "artifacts": None, "replace": True}
+            result = self._run({**then, **options})
+        return _copied(name, str(folder), result)
+
     def move(self, source: Target, target: Target, name: str, *, users: bool) -> CopyResult:
         """Everything of one stack into another, empty one; the source stays as it is."""
         with (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from provision import wiring, wiring_data
 from provision.app.data import GcResult, RestoreOptions
-from provision.cli import data_texts
+from provision.cli import backup, data_texts
 from provision.cli.context import open_stack
-from provision.errors import MissingError
+from provision.errors import MissingError, UsageError
 from provision.settings import read_settings
 from provision.ui import Ui
 
@@ -29,8 +29,15 @@ def folder_of(text: str) -> Path:
 
 
 def restore(arguments: Namespace, ui: Ui) -> int:
-    """Fill an empty stack."""
+    """Fill an empty stack, or bring one back to a backup."""
+    if arguments.from_backup:
+        return backup.restore(arguments, ui)
     stack = open_stack(arguments)
+    if not arguments.folder:
+        raise UsageError(
+            "restore what?",
+            next_step="name an archive's folder, or a backup: provision restore --from-backup NAME",
+        )
     folder = folder_of(arguments.folder)
     if not folder.is_dir():
         raise MissingError(

@@ -1,4 +1,4 @@
-"""The command line for what a stack holds: archive, restore, move, gc."""
+"""The command line for what a stack holds: archive, backup, restore, move, gc."""
 
 from __future__ import annotations
 
@@ -12,19 +12,14 @@ if TYPE_CHECKING:
 
 
 def data_commands(commands: Subparsers, common: Parser) -> None:
-    """Add archive, restore, move and gc."""
+    """Add archive, backup, restore, move and gc."""
     add = Adder(commands, common)
-    archive = add(
-        "archive", lazy("data", "archive"), "write everything into a folder that needs no server",
-        "provision archive ~/churn-2026", "provision archive ana --user ana@uni.example",
-    )  # fmt: skip
-    archive.add_argument("folder", metavar="DIR", help="a new folder, or an unfinished archive")
-    archive.add_argument(
-        "--user", metavar="NAME", help="only what belongs to this account, for them to keep"
-    )
+    archive = _archive_command(add)
+    _backup_command(add)
     restore = add(
         "restore", lazy("data", "restore"), "fill an empty stack from an archive or mlruns folder",
         "provision restore ~/churn-2026", "provision restore ./mlruns -f team.yaml",
+        "provision restore --from-backup 20261127-223105",
     )  # fmt: skip
     _restore_flags(restore)
     move = add(
@@ -39,8 +34,26 @@ def data_commands(commands: Subparsers, common: Parser) -> None:
     _gc_command(add)
 
 
+def _archive_command(add: Adder) -> Parser:
+    archive = add(
+        "archive", lazy("data", "archive"), "write everything into a folder that needs no server",
+        "provision archive ~/churn-2026", "provision archive ana --user ana@uni.example",
+    )  # fmt: skip
+    archive.add_argument("folder", metavar="DIR", help="a new folder, or an unfinished archive")
+    archive.add_argument(
+        "--user", metavar="NAME", help="only what belongs to this account, for them to keep"
+    )
+    return archive
+
+
 def _restore_flags(restore: Parser) -> None:
-    restore.add_argument("folder", metavar="DIR", help="an archive, or an old mlruns folder")
+    restore.add_argument(
+        "folder", metavar="DIR", nargs="?", help="an archive, or an old mlruns folder"
+    )
+    restore.add_argument(
+        "--from-backup", metavar="NAME", help="bring this stack back to a backup of its own"
+    )
+    restore.add_argument("--yes", action="store_true", help="--from-backup: do not ask before")
     restore.add_argument(
         "--changed", action="store_true",
         help="take an archive that somebody went on working with as it is now",
@@ -48,6 +61,18 @@ def _restore_flags(restore: Parser) -> None:
     restore.add_argument(
         "--artifacts", metavar="DIR", help="mlruns: the folder behind its served artifacts"
     )
+
+
+def _backup_command(add: Adder) -> None:
+    backup = add(
+        "backup", lazy("backup", "backup"), "make a point that this stack can go back to",
+        "provision backup", "provision backup before-the-exam", "provision backup --list",
+    )  # fmt: skip
+    backup.add_argument("name", metavar="NAME", nargs="?", help="its name (default: the time)")
+    one = backup.add_mutually_exclusive_group()
+    one.add_argument("--list", action="store_true", help="show those that there are")
+    one.add_argument("--delete", metavar="NAME", help="delete one for good")
+    backup.add_argument("--yes", action="store_true", help="--delete: do not ask before")
 
 
 def _gc_command(add: Adder) -> None:

@@ -1,11 +1,13 @@
 """What a rehearsal and an emulated account tell each other, at `/provision/rehearsal`.
 
 - `GET ?after=N&wait=S` answers when the account's version is another than N, at the latest after S
-  seconds: `{"version": N, "boots": {instance: number}, "commands": [...]}`. `boots` counts how
-  often an instance was told to reboot; `commands` are those that Run Command was sent and nobody
+  seconds: `{"version": N, "boots": {instance: number}, "restored": {database: snapshot},
+  "commands": [...]}`. `boots` counts how often an instance was told to reboot; `restored` names the
+  snapshot that a database was made from; `commands` are those that Run Command was sent and nobody
   has answered yet.
 - `PUT` takes `{"agents": [...]}`, the instances whose agent is there (commands to others are
   refused, as AWS does); `{"consoles": {instance: path}}`, where their consoles are kept;
+  `{"snapshots": [...]}`, the databases' snapshots that hold something: others are `creating`;
   `{"databases": {identifier: status}}`, what RDS says of a database while
   it is not ready; `{"endpoints": {identifier: [host, port]}}`, where databases are that have no
   name: from the first such word on, each one is `creating` until there is one about it;
@@ -54,6 +56,8 @@ class Rehearsal:
         self.consoles: dict[str, str] = {}
         self.databases: dict[str, str] = {}
         self.endpoints: dict[str, tuple[str, int]] | None = None
+        self.snapshots: frozenset[str] | None = None
+        self.restored: dict[str, str] = {}
         self.pending: dict[tuple[str, str], Any] = {}
 
     def note(self, call: Call) -> None:
@@ -83,12 +87,19 @@ class Rehearsal:
             {"id": c.command_id, "instance": i, "document": c.document_name, "lines": _lines(c)}
             for (_, i), c in list(self.pending.items())
         ]
-        return {"version": self.version, "boots": dict(self.boots), "commands": commands}
+        return {
+            "version": self.version,
+            "boots": dict(self.boots),
+            "restored": dict(self.restored),
+            "commands": commands,
+        }
 
     def _learn(self, told: Mapping[str, Any]) -> None:
         if "agents" in told:
             self.agents = None if told["agents"] is None else frozenset(told["agents"])
         self.consoles.update(told.get("consoles", {}))
+        if "snapshots" in told:
+            self.snapshots = frozenset(told["snapshots"])
         self.databases.update(told.get("databases", {}))
         if "endpoints" in told:
             self.endpoints = (self.endpoints or {}) | told["endpoints"]
@@ -128,6 +139,7 @@ def close_gaps_of_rehearsals() -> None:
     _consoles_are_the_machines()
     _commands_wait_for_their_machine()
     _databases_take_their_time()
+    _snapshots_hold_something()
     _public_addresses_are_nobodys()
 
 
@@ -203,6 +215,35 @@ def _databases_take_their_time() -> None:
 
     rds.RDSBackend.describe_db_instances = described
     rds.DBInstance.endpoint = property(reached)
+
+
+def _snapshots_hold_something() -> None:
+    """A snapshot is there once the rehearsed database was copied, and is what it was made from."""
+    describe, create = rds.RDSBackend.describe_db_snapshots, rds.RDSBackend.create_db_instance
+    restore = rds.RDSBackend.restore_db_instance_from_db_snapshot
+
+    def described(self: Any, *arguments: Any, **given: Any) -> Any:
+        found = describe(self, *arguments, **given)
+        for snapshot in found:
+            there = REHEARSAL.snapshots is None or snapshot.resource_id in REHEARSAL.snapshots
+            snapshot.status = "available" if there else "creating"
+        return found
+
+    def created(self: Any, kwargs: dict[str, Any]) -> Any:
+        # An earlier one of this name is nowhere any more.
+        REHEARSAL.restored.pop(kwargs["db_instance_identifier"], None)
+        if REHEARSAL.endpoints is not None:
+            REHEARSAL.endpoints.pop(kwargs["db_instance_identifier"], None)
+        return create(self, kwargs)
+
+    def restored(self: Any, from_snapshot_id: str, overrides: dict[str, Any]) -> Any:
+        made = restore(self, from_snapshot_id, overrides)
+        REHEARSAL.restored[made.db_instance_identifier] = from_snapshot_id.rpartition(":")[2]
+        return made
+
+    rds.RDSBackend.describe_db_snapshots = described
+    rds.RDSBackend.create_db_instance = created
+    rds.RDSBackend.restore_db_instance_from_db_snapshot = restored
 
 
 def _public_addresses_are_nobodys() -> None:

@@ -18,14 +18,15 @@ def variables(  # noqa: PLR0913 - all but one are passed by name
     user_data: str,
     region: str,
     schedules: Mapping[str, Schedule] | None = None,
+    snapshot: str = "",
 ) -> dict[str, Any]:
     """The content of a `.tfvars.json` file: plain JSON values by the names that the root declares.
 
     `account` (12 digits) and `region` are those that the credentials lead to: the root does nothing
     in any other. `run` is the id that every resource of the stack carries in a tag. `schedules` are
-    what AWS is to do by itself; they take a role. What the spec leaves out is left out here, so
-    that the root's own defaults and profiles hold. None of it is
-    secret.
+    what AWS is to do by itself; they take a role. A database that is to be made is made from
+    `snapshot`, or empty. What the spec leaves out is left out here, so that the root's own defaults
+    and profiles hold. None of it is secret.
     """
     return {
         "name": spec.name,
@@ -39,6 +40,7 @@ def variables(  # noqa: PLR0913 - all but one are passed by name
         "user_data": user_data,
         "lifetime": _lifetime(spec, schedules or {}),
         "tags": dict(spec.tags),
+        **({"database_snapshot": snapshot} if snapshot else {}),
     }
 
 

@@ -12,15 +12,18 @@ from typing import Any
 
 from provision.adapters import workspace
 from provision.errors import MissingError, RefusedError
+from provision.model.backups import Backup
 from provision.model.endpoint import Endpoint
 from provision.model.guards import Home, require_home
 from provision.model.layout import Layout
+from provision.model.leftovers import Names
 from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
 from provision.server.places import Place
 from provision.targets import aws_data
 from provision.targets.aws_account import Opening
+from provision.targets.aws_backups import AwsBackups
 from provision.targets.aws_by_tag import ByTag
 from provision.targets.aws_folders import make_folders
 from provision.targets.aws_host import AwsHost
@@ -31,6 +34,7 @@ from provision.targets.aws_power import AwsPower
 from provision.targets.aws_preflight import Ask, planned_to_last
 from provision.targets.aws_record import Access, AwsPaths, AwsRecord, Connect
 from provision.targets.aws_remote import AwsRemote
+from provision.targets.aws_rewind import Rewind, require_none_under_way
 from provision.targets.aws_teardown import Teardown
 from provision.targets.aws_work import AwsWork, Planned
 from provision.targets.base import (
@@ -104,6 +108,7 @@ class AwsTarget:
         """
         if options.port is not None:
             progress.note("--port has no effect here: the server listens on 443")
+        require_none_under_way(self._look.stored())
         with self._opened(self._is_emulated(options), progress, moves=True) as work:
             fresh, cut_off = self._is_fresh(), self._is_suspicious(work)
             self._wake(work, progress)
@@ -243,6 +248,34 @@ class AwsTarget:
             )
         return AwsRemote(self._host, opening, outputs)
 
+    def backups(self) -> AwsBackups:
+        """The points that it can go back to. Raises `MissingError` before `up`."""
+        opening, outputs = self._reached()
+        return self._backups(opening, outputs)
+
+    def rewind(self, backup: Backup, progress: Progress) -> list[str]:
+        """Bring it back to a backup, and wait until it serves; what there is to know about it.
+
+        Raises what is in the way before the first change; afterwards the same call goes on.
+        """
+        with self._opened(False, progress) as work:
+            record = self._look.stored() or self._remember(work, {})
+            outputs = Outputs.from_json(work.outputs())
+            opening = Opening(work.access, work.me, work.cloud)
+            if not record.rewinding:
+                self._power(opening, outputs).wake(progress)
+            return Rewind(
+                work, self._backups(opening, outputs), self._host, self._paths,
+                datetime.fromisoformat(self._now()),
+                partial(self._remember, work, mlflow_version=record.mlflow_version),
+            ).to(backup, record, progress)  # fmt: skip
+
+    def _backups(self, opening: Opening, outputs: Outputs) -> AwsBackups:
+        record, me = self._look.stored(), opening.me
+        version = record.mlflow_version if record is not None else ""
+        names = Names.of(self._spec.name, me.account, me.region)
+        return AwsBackups(opening.cloud, names, outputs, version)
+
     def power(self) -> AwsPower:
         """Machine and database, to be switched off and on. Raises `MissingError` before `up`."""
         return self._power(*self._reached())
@@ -338,7 +371,10 @@ class AwsTarget:
         """Whether a run was cut off: the account may hold what no state knows."""
         return bool(work.ledger.read().suspicious)
 
-    def _remember(self, work: AwsWork, outputs: Mapping[str, Any]) -> AwsRecord:
+    def _remember(
+        self, work: AwsWork, outputs: Mapping[str, Any], *, mlflow_version: str = ""
+    ) -> AwsRecord:
         record = self._look.record(Opening(work.access, work.me, work.cloud), outputs)
+        record = replace(record, mlflow_version=mlflow_version or record.mlflow_version)
         workspace.write_json(self._paths.record, record.to_json())
         return record

@@ -18,7 +18,8 @@ class AwsRecord:
     destroy. `applied_at` is ISO 8601 in UTC, empty before. An emulated account is the stack's own,
     and ends with it, or one that `provision emulate` has `lent`. `spec` is the digest of the
     spec that was up last, and `facts` are its (`model.facts`); `month` is a month of it at list
-    price, in US dollars (0: not known).
+    price, in US dollars (0: not known). `rewinding` is the way back to a backup that has begun and
+    not ended (`targets.aws_rewind`).
     """
 
     name: str
@@ -35,6 +36,7 @@ class AwsRecord:
     spec: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     month: float = 0.0
+    rewinding: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def owns_account(self) -> bool:

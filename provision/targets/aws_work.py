@@ -71,7 +71,10 @@ class _Made:
 
 @dataclass(frozen=True)
 class AwsWork:
-    """Everything that a command needs, opened. The caller holds the stack's lock."""
+    """Everything that a command needs, opened. The caller holds the stack's lock.
+
+    `snapshot` is what a database is made from where a plan makes one; "" for an empty one.
+    """
 
     spec: Spec
     access: Access
@@ -81,6 +84,7 @@ class AwsWork:
     ledger: LedgerFile
     run: str
     began: datetime
+    snapshot: str = ""
 
     @property
     def names(self) -> Names:
@@ -169,7 +173,7 @@ class AwsWork:
     def _make(self, progress: Progress, title: str, *, destroy: bool = False) -> _Made:
         values = variables(
             self.spec, account=self.me.account, run=self.run, user_data=self._user_data(),
-            region=self.me.region, schedules=self._schedules(),
+            region=self.me.region, schedules=self._schedules(), snapshot=self.snapshot,
         )  # fmt: skip
         file = self.terraform.root / "provision.tfplan"
         planned: list[ResourceEvent] = []

@@ -26,12 +26,13 @@ EXPECTED = Path(__file__).parent / "expected"
 REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
     "init", "validate", "schema", "doctor", "plan", "up", "status", "list", "down", "unlock",
-    "check", "audit", "explain", "env", "open", "logs", "serve", "archive", "restore", "move",
-    "gc", "users", "handout", "cost", "pause", "resume", "extend", "repair", "tunnel", "ssh",
-    "emulate", "rehearse", "version", "completion",
+    "check", "audit", "explain", "env", "open", "logs", "serve", "archive", "backup", "restore",
+    "move", "gc", "users", "handout", "cost", "pause", "resume", "extend", "repair", "tunnel",
+    "ssh", "emulate", "rehearse", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
+_AWS = "name: churn\ntarget: aws\naws:\n  region: eu-west-1\n"
 # Name of the expected file -> the spec (None: no file there) and the command line.
 CASES: dict[str, tuple[str | None, str]] = {
     "validate-ok": (GOOD, "validate"),
@@ -73,12 +74,19 @@ CASES: dict[str, tuple[str | None, str]] = {
     "archive-in-itself": (GOOD, "archive .provision/churn/there"),
     "restore-no-folder": (GOOD, "restore there"),
     "restore-no-folder-json": (GOOD, "restore there --json"),
+    "restore-nothing": (GOOD, "restore"),
+    "restore-two-things": (GOOD, "restore there --from-backup b"),
+    "restore-no-backup": (GOOD, "restore --from-backup b --yes"),
+    "backup-never-started": (GOOD, "backup"),
+    "backup-bad-name": (GOOD, "backup Friday!"),
+    "backup-list-empty": (GOOD, "backup --list"),
+    "backup-list-empty-json": (GOOD, "backup --list --json"),
+    "backup-on-aws-never-up": (_AWS, "backup"),
     "move-into-itself": (GOOD, "move --to provision.yaml"),
     "gc-never-started": (GOOD, "gc"),
     "usage-bad-age": (GOOD, "gc --older-than soon"),
 }
 
-_AWS = "name: churn\ntarget: aws\naws:\n  region: eu-west-1\n"
 CASES |= {
     "status-offline": (_AWS, "status --offline"),
     "status-offline-json": (_AWS, "status --offline --json"),

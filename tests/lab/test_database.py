@@ -99,3 +99,29 @@ def test_it_can_restart_and_be_cut_off(ready: World) -> None:
     assert "timeout expired" in ask(ready, "select 1")[1]
     ready.lab.mend()
     assert ask(ready, "select 1") == (0, "1")
+
+
+def test_a_snapshot_brings_the_database_back_as_it_was(ready: World) -> None:
+    """All that was in it at that moment, roles too; the master's password is a new one."""
+    rds = ready.make.client("rds")
+    found = rds.describe_db_instances(DBInstanceIdentifier=NAME)["DBInstances"][0]
+    there = "select count(*) from pg_roles where rolname = 'kept'"
+    assert ask(ready, "create role kept")[0] == 0
+    rds.create_db_snapshot(DBInstanceIdentifier=NAME, DBSnapshotIdentifier="point")
+    until(lambda: state_of(ready, "point") == "available", "the snapshot holds something")
+    assert ask(ready, "drop role kept")[0] == 0
+    rds.delete_db_instance(DBInstanceIdentifier=NAME, FinalDBSnapshotIdentifier="last")
+    rds.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=NAME, DBSnapshotIdentifier="point",
+        DBSubnetGroupName=found["DBSubnetGroup"]["DBSubnetGroupName"],
+        VpcSecurityGroupIds=[g["VpcSecurityGroupId"] for g in found["VpcSecurityGroups"]],
+    )  # fmt: skip
+    until(lambda: ask(ready, there) == (0, "1"), "the role is back")
+    assert state_of(ready, "last") == "available"
+    for name in ("point", "last"):
+        rds.delete_db_snapshot(DBSnapshotIdentifier=name)
+
+
+def state_of(world: World, snapshot: str) -> str:
+    found = world.make.client("rds").describe_db_snapshots(DBSnapshotIdentifier=snapshot)
+    return str(found["DBSnapshots"][0]["Status"])

@@ -114,7 +114,14 @@ def test_every_valid_spec_fits_the_declared_types(path: Path) -> None:
 
 
 def test_every_declared_variable_is_set_and_no_other() -> None:
-    assert set(made(Spec(name="churn"))) == set(declared()) | {"run"}
+    usual = set(declared()) - {"database_snapshot"}
+    assert set(made(Spec(name="churn"))) == usual | {"run"}
+
+
+def test_a_database_out_of_a_snapshot_is_asked_for_by_name() -> None:
+    values = variables(Spec(name="churn"), region="eu-west-1", snapshot="point", **KNOWN)
+    assert values["database_snapshot"] == "point"
+    assert fits(values["database_snapshot"], declared()["database_snapshot"])
 
 
 def test_every_setting_of_the_root_can_be_written_in_a_spec() -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
@@ -26,6 +27,7 @@ _START_SECONDS = 60.0
 # Nobody comes by the loopback but the lab itself: it is the namespace's own.
 _ACCESS = f"""\
 host all {_SUPERUSER} 127.0.0.1/32 trust
+host replication {_SUPERUSER} 127.0.0.1/32 trust
 hostssl all {_SUPERUSER} all reject
 hostssl all all all scram-sha-256
 """
@@ -43,10 +45,14 @@ log_line_prefix = '%m [%p] %u@%d %h '
 
 
 class Database:
-    """One database of the account."""
+    """One database of the account; `given` fills its data where it comes from a snapshot."""
 
-    def __init__(self, folder: Path, root: Authority, asked: Asked) -> None:
+    def __init__(
+        self, folder: Path, root: Authority, asked: Asked, given: Callable[[Path], None] | None
+    ) -> None:
         self._folder = folder
+        self._given = given
+        self.resource = asked.resource
         self._root = root
         self._space = f"rds-{asked.identifier}"
         self.identifier = asked.identifier
@@ -94,17 +100,24 @@ class Database:
 
     def _initialise(self) -> None:
         data = self._folder / "data"
-        data.mkdir(parents=True, mode=0o700)
-        run(["chown", _USER, data])
-        self._as_postgres(["initdb", "-D", _PLACE, "-U", _SUPERUSER, "-A", "trust", "-N"])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._given is not None:
+            self._given(data)
+        else:
+            data.mkdir(mode=0o700)
+            run(["chown", _USER, data])
+            self._as_postgres(["initdb", "-D", _PLACE, "-U", _SUPERUSER, "-A", "trust", "-N"])
+            with (data / "postgresql.conf").open("a", encoding="utf-8") as settings:
+                settings.write(_SETTINGS)
+        self._let_in(data)
+
+    def _let_in(self, data: Path) -> None:
+        """Its certificate and its rules; all of it is its user's."""
         certificate, key = self._root.issue(self._folder, self.name)
         write(data / "server.crt", certificate.read_bytes(), 0o644)
         write(data / "server.key", key.read_bytes())
         write(data / "pg_hba.conf", _ACCESS)
-        with (data / "postgresql.conf").open("a", encoding="utf-8") as settings:
-            settings.write(_SETTINGS)
-        for name in ("server.crt", "server.key", "pg_hba.conf"):
-            run(["chown", _USER, data / name])
+        run(["chown", "-R", f"{_USER}:", data])
 
     def _words(self, words: list[str]) -> list[str]:
         """As the database's user, who may not pass through the folders above its data."""
@@ -148,12 +161,27 @@ class Database:
     def _make_master(self, asked: Asked, account: Account) -> None:
         """RDS' master has these rights and no more (user guide, "Master user account")."""
         password = json.loads(account.secret(asked.secret))["password"] if asked.secret else "none"
+        if self._given is not None:
+            self.set_password(asked.user, password)
+            write(self._folder / "made", "")
+            return
         self.tell("create role rds_superuser createdb createrole")
         self.tell("grant pg_monitor, pg_signal_backend, pg_checkpoint to rds_superuser")
         rights = "login createdb createrole in role rds_superuser"
         self.tell(f'create role "{asked.user}" {rights} password %s', password)
         self.tell(f'grant all on database postgres to "{asked.user}" with grant option')
         write(self._folder / "made", "")
+
+    def copy_to(self, folder: Path) -> None:
+        """Its data as of one moment, while it serves."""
+        program = postgres_folder()
+        assert program is not None  # noqa: S101 - `needs.require` was here first
+        words: list[str | Path] = [program / "pg_basebackup", "-h", "127.0.0.1", "-U", _SUPERUSER]
+        words += ["-D", folder, "-c", "fast", "-X", "stream"]
+        run(
+            namespaces.within(self._space, words),
+            doing=f"take a snapshot of the database {self.identifier}",
+        )
 
     def set_password(self, user: str, password: str) -> None:
         """Change a role's password, as a rotation does."""

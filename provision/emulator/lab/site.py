@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from provision.emulator.lab.front import Front
 from provision.emulator.lab.machine import Machine
 from provision.emulator.lab.metadata import Metadata, host_name
 from provision.emulator.lab.network import Network
+from provision.emulator.lab.snapshots import Snapshots
 from provision.emulator.lab.system import run
 from provision.emulator.lab.view import Account, Instance, View
+from provision.emulator.lab.view import Database as Asked
 
 _LOG = logging.getLogger("provision.emulator.lab")
 _GONE = ("terminated", "shutting-down")
@@ -71,6 +74,8 @@ class Site:
         self._ways: set[str] = set()
         self._filters: dict[str, str] = {}
         self._subnets: set[str] = set()
+        self.source_of: Callable[[str], str] = lambda _: ""
+        self._snapshots = Snapshots(plan.folder / "snapshots")
         self.changing = threading.RLock()
 
     def open(self) -> None:
@@ -148,15 +153,28 @@ class Site:
 
     def _follow_databases(self) -> None:
         seen = {d.identifier: d for d in self.view.databases if d.status != "deleting"}
-        for gone in set(self.databases) - set(seen):
+        # A last snapshot is of a database that the account does not have any more.
+        self._snapshots.follow(self.view.snapshots, self.databases)
+        same = {d.identifier for d in self.databases.values() if _is_same(d, seen)}
+        for gone in set(self.databases) - same:
             self.databases.pop(gone).remove()
         for identifier, found in seen.items():
             if identifier not in self.databases:
-                folder = self.plan.folder / f"rds-{identifier}"
-                root = authority.keep(self.plan.folder / "rds-ca", "rds-ca")
-                self.databases[identifier] = Database(folder, root, found)
+                self.databases[identifier] = self._new_database(found)
             if identifier not in self.held:
                 self.databases[identifier].follow(found, self.account)
+
+    def _new_database(self, found: Asked) -> Database:
+        folder = self.plan.folder / f"rds-{found.identifier}"
+        root = authority.keep(self.plan.folder / "rds-ca", "rds-ca")
+        source = self.source_of(found.identifier)
+        given = partial(self._snapshots.give, source) if source else None
+        return Database(folder, root, found, given)
+
+    @property
+    def snapshots(self) -> Collection[str]:
+        """The databases' snapshots that hold something."""
+        return self._snapshots.names
 
     def _follow_machines(self, here: list[Instance], boots: Mapping[str, int]) -> None:
         for gone in set(self.machines) - {i.id for i in here}:
@@ -248,6 +266,12 @@ class Site:
                 machine.remove()
             for database in self.databases.values():
                 database.remove()
+
+
+def _is_same(database: Database, seen: Mapping[str, Asked]) -> bool:
+    """Whether the account still has this very one, not only its name."""
+    found = seen.get(database.identifier)
+    return found is not None and found.resource == database.resource
 
 
 def _in_background(work: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ from provision.emulator.lab.system import located, run
 from provision.errors import MissingError, RefusedError
 
 READY = "ready.json"
-_OWN_FOLDERS = ("machines", "names", "certificates", "image", "rds-ca")
+_OWN_FOLDERS = ("machines", "names", "certificates", "image", "rds-ca", "snapshots")
 
 
 @dataclass(frozen=True)

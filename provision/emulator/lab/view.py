@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -67,6 +67,7 @@ class Database:
     secret: str
     subnet: str
     groups: tuple[str, ...]
+    resource: str = ""  # RDS' own id: another one is another database of the same name
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class View:
 
     instances: tuple[Instance, ...] = ()
     databases: tuple[Database, ...] = ()
+    snapshots: Mapping[str, str] = field(default_factory=dict)  # each with its database
     groups: Mapping[str, Group] | None = None
     s3_vpcs: frozenset[str] = frozenset()
 
@@ -123,6 +125,7 @@ class Account:
         return View(
             tuple(_instance(i, subnets, vpcs, addresses) for i in found if i not in gone),
             self._databases(subnets),
+            self._snapshots(),
             {g["GroupId"]: _group(g) for g in ec2.describe_security_groups()["SecurityGroups"]},
             frozenset(e["VpcId"] for e in endpoints if e["ServiceName"].endswith(".s3")),
         )
@@ -130,6 +133,10 @@ class Account:
     def _databases(self, subnets: Mapping[str, Any]) -> tuple[Database, ...]:
         found = self.client("rds").describe_db_instances()["DBInstances"]
         return tuple(_database(d, subnets) for d in found if d["Engine"] == "postgres")
+
+    def _snapshots(self) -> dict[str, str]:
+        found = self.client("rds").describe_db_snapshots()["DBSnapshots"]
+        return {s["DBSnapshotIdentifier"]: s["DBInstanceIdentifier"] for s in found}
 
     def memory_of(self, kind: str) -> int:
         """The bytes of memory that machines of a type have."""
@@ -202,6 +209,7 @@ def _database(value: Mapping[str, Any], subnets: Mapping[str, Any]) -> Database:
         secret=(value.get("MasterUserSecret") or {}).get("SecretArn", ""),
         subnet=subnets[names[0]]["CidrBlock"],
         groups=tuple(g["VpcSecurityGroupId"] for g in value.get("VpcSecurityGroups", [])),
+        resource=value.get("DbiResourceId", ""),
     )
 
 

@@ -6,7 +6,7 @@ import http.client
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -42,6 +42,12 @@ class Place(Protocol):
 
     account: Account
     problem: str
+    source_of: Callable[[str], str]
+    """Which snapshot a database was made from; empty where it was made empty."""
+
+    @property
+    def snapshots(self) -> Collection[str]:
+        """The databases' snapshots that hold something."""
 
     @property
     def machines(self) -> Mapping[str, Watched]:
@@ -67,6 +73,7 @@ class Watcher:
         self._taken: set[tuple[str, str]] = set()
         self._told: dict[str, Any] = {}
         self.ending = threading.Event()
+        site.source_of = self._source_of
 
     def watch(self) -> None:
         """Until the account is gone, or `ending` is set."""
@@ -111,6 +118,10 @@ class Watcher:
         finally:
             connection.close()
 
+    def _source_of(self, database: str) -> str:
+        told: dict[str, str] = json.loads(self._ask("GET", _PATH))["restored"]
+        return told.get(database, "")
+
     def tell(self, told: dict[str, Any]) -> None:
         """Tell the account what only its machines can know."""
         self._ask("PUT", _PATH, json.dumps(told))
@@ -121,6 +132,7 @@ class Watcher:
         told = {
             "agents": sorted(name for name, machine in machines.items() if machine.has_agent),
             "consoles": {name: str(machine.console) for name, machine in machines.items()},
+            "snapshots": sorted(self._site.snapshots),
         }
         if told != self._told:
             self._told = told

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from provision.adapters import workspace
 from provision.emulator import client as accounts
 from provision.emulator.lab import authority
 from provision.emulator.lab.metadata import Metadata
+from provision.emulator.lab.snapshots import Snapshots
 from provision.emulator.lab.view import Account, View
+from provision.emulator.lab.view import Database as Asked
 from provision.emulator.lab.watcher import Watcher
 from provision.emulator.plain.database import HOST, Database, programs, secret_of
 from provision.emulator.plain.keeper import clean
@@ -139,6 +142,8 @@ class _Site:
         self.problem = ""
         self.tell: Callable[[dict[str, Any]], None] = lambda _: None
         self._door = door
+        self.source_of: Callable[[str], str] = lambda _: ""
+        self._snapshots = Snapshots(folder / "snapshots")
         self._root = authority.keep(folder, "rds-ca")
         self._metadata = Metadata(account, folder / "imds.log")
         server = make_server("127.0.0.1", 0, self._metadata, threaded=True, request_handler=_Quiet)
@@ -183,16 +188,29 @@ class _Site:
 
     def _follow_databases(self) -> None:
         seen = {d.identifier: d for d in self.view.databases if d.status != "deleting"}
-        for gone in set(self.databases) - set(seen):
-            self.databases.pop(gone).remove()
+        self._snapshots.follow(self.view.snapshots, self.databases)
+        for name, database in list(self.databases.items()):
+            if name not in seen or seen[name].resource != database.resource:
+                self.databases.pop(name).remove()
         for identifier, found in seen.items():
-            if identifier in self.databases:
-                continue
-            made = Database(self._root, identifier, self.folder / "databases")
-            secret = self.account.secret(found.secret)
-            made.make(found.user, json.loads(secret)["password"])
-            self.databases[identifier] = made
-            self.tell({"endpoints": {identifier: [HOST, made.port]}})
+            if identifier not in self.databases:
+                made = self.databases[identifier] = self._new_database(found)
+                self.tell({"endpoints": {identifier: [HOST, made.port]}})
+
+    def _new_database(self, found: Asked) -> Database:
+        made = Database(self._root, found.identifier, self.folder / "databases", found.resource)
+        password = json.loads(self.account.secret(found.secret))["password"]
+        source = self.source_of(found.identifier)
+        if source:
+            made.bring(partial(self._snapshots.give, source), found.user, password)
+        else:
+            made.make(found.user, password)
+        return made
+
+    @property
+    def snapshots(self) -> Collection[str]:
+        """The databases' snapshots that hold something."""
+        return self._snapshots.names
 
     def rotate(self, identifier: str | None) -> None:
         """As RDS does each week."""

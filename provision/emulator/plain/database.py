@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from provision.errors import MissingError, ProvisionError
 HOST = "localhost"
 _SUPERUSER = "rdsadmin"
 _START_SECONDS = 60.0
+_WORD = "superuser"  # among its data, so that a copy of it can be opened
 _SETTINGS = """
 ssl = on
 ssl_cert_file = 'server.crt'
@@ -50,7 +52,8 @@ def programs() -> Path:
 class Database:
     """One database of the account. Its folder lies where PostgreSQL's own account can go."""
 
-    def __init__(self, root: Authority, identifier: str, records: Path) -> None:
+    def __init__(self, root: Authority, identifier: str, records: Path, resource: str) -> None:
+        self.resource = resource
         self._record = records / f"{identifier}.json"
         self.identifier = identifier
         self._folder = Path(tempfile.mkdtemp(prefix="provision-rds-"))
@@ -64,6 +67,18 @@ class Database:
     def runs(self) -> bool:
         """Whether its server is there."""
         return self._process is not None and self._process.poll() is None
+
+    def bring(self, given: Callable[[Path], None], user: str, password: str) -> None:
+        """Start it with the data of a snapshot, and a new password for RDS' master."""
+        data = self._folder / "data"
+        given(data)
+        # The snapshot knows the superuser by its own database's password.
+        self._password = (data / _WORD).read_text(encoding="ascii")
+        self._give(self._folder)
+        for path in (data, *data.rglob("*")):
+            self._give(path)
+        self.start()
+        self.set_password(user, password)
 
     def make(self, user: str, password: str) -> None:
         """Make and start it, with RDS' master (user guide, "Master user account")."""
@@ -84,6 +99,7 @@ class Database:
             self._give(Path(shutil.copyfile(path, data / name)), 0o600)
         with (data / "postgresql.conf").open("a", encoding="utf-8") as settings:
             settings.write(_SETTINGS)
+        self._give(Path(shutil.copyfile(word, data / _WORD)), 0o600)
         self.start()
         self.tell("create role rds_superuser createdb createrole")
         self.tell("grant pg_monitor, pg_signal_backend to rds_superuser")
@@ -148,6 +164,17 @@ class Database:
                 cursor.execute(statement, values or None)
         finally:
             connection.close()
+
+    def copy_to(self, folder: Path) -> None:
+        """Its data as of one moment, while it serves."""
+        words = [str(programs() / "pg_basebackup"), "-h", "127.0.0.1", "-p", str(self.port)]
+        words += ["-U", _SUPERUSER, "-D", str(folder), "-c", "fast", "-X", "stream"]
+        done = subprocess.run(
+            words, env={"PGPASSWORD": self._password, "LANG": "C.UTF-8"}, stdin=subprocess.DEVNULL,
+            capture_output=True, check=False, text=True,
+        )  # fmt: skip
+        if done.returncode:
+            raise self._failed(done.stderr)
 
     def set_password(self, user: str, password: str) -> None:
         """Change a role's password, as a rotation does."""

@@ -26,7 +26,7 @@ def clean(folder: Path) -> None:
     for record in (folder / "databases").glob("*.json"):
         found = json.loads(record.read_text(encoding="utf-8"))
         _end(int(found["pid"]), Path(found["folder"]))
-    for part in ("machines", "databases"):
+    for part in ("machines", "databases", "snapshots"):
         shutil.rmtree(folder / part, ignore_errors=True)
 
 

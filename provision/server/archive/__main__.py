@@ -75,7 +75,10 @@ def _restore(job: Job, reporter: Reporter) -> dict[str, Any]:
     with at_hand(Place.from_json(job["target"]), reporter, filled=True) as target:
         if not filestore.is_one(folder):
             source = restoring.from_archive(folder, reporter, changed=bool(job["changed"]))
-            return restoring.restore(source, target, reporter, users=bool(job["users"]))
+            return restoring.restore(
+                source, target, reporter, users=bool(job["users"]),
+                replace=bool(job.get("replace")),
+            )  # fmt: skip
         with filestore.converted(folder, job.get("artifacts"), target, reporter) as source:
             return restoring.restore(source, target, reporter, users=False)
 

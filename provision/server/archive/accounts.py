@@ -17,10 +17,13 @@ from provision.server.places import Place
 from provision.server.schemas import AUTH, State
 
 
-def restore(source: Place, target: Place, reporter: Reporter) -> int | None:
+def restore(
+    source: Place, target: Place, reporter: Reporter, *, replace: bool = False
+) -> int | None:
     """Replace the target's accounts by the source's; returns how many there are, `None` for none.
 
-    Raises `RefusedError` where the target has accounts that the source does not know.
+    Raises `RefusedError` where the target has accounts that the source does not know, unless they
+    may go too (`replace`).
     """
     if source.users_url is None or target.users_url is None:
         return None
@@ -33,7 +36,8 @@ def restore(source: Place, target: Place, reporter: Reporter) -> int | None:
     stores.require_current(engine, AUTH, "the stack's accounts")
     old, new = stores.tables_of(old_engine, AUTH), stores.tables_of(engine, AUTH)
     with stores.snapshot(old_engine) as reading, stores.filling(engine) as writing:
-        _require_known(writing, new["users"], _names(reading, old["users"]), target)
+        if not replace:
+            _require_known(writing, new["users"], _names(reading, old["users"]), target)
         copying.clear(writing, new)
         written = copying.copy((reading, old), (writing, new), None, reporter, "the accounts")
         copying.prove(writing, new, written, reporter)

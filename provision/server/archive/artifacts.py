@@ -136,11 +136,15 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
-    """A stack's artifact folder on this machine; `spares` is a folder on the same disk."""
+    """A stack's artifact folder on this machine; `spares` is a folder on the same disk.
+
+    With `replace`, what has the same name and other content is overwritten.
+    """
 
     path: Path
     spares: Path
     at_once: int = 1
+    replace: bool = False
 
     def put(self, item: Item, seen: Seen) -> int:
         """Copy one, unless it is there already."""
@@ -155,17 +159,20 @@ class Folder:
         if not place.exists():
             files.put_in_place(spare, place, fetched)
         elif sums.of_file(place) != fetched.digest:
-            raise _taken(str(place))
+            if not self.replace:
+                raise _taken(str(place))
+            files.put_in_place(spare, place, fetched)
         return place.stat().st_size
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stack's part of a bucket; `spares` is a folder of this machine."""
+    """A stack's part of a bucket; `spares` is a folder of this machine, `replace` as above."""
 
     bucket: Bucket
     spares: Path
     at_once: int = MANY
+    replace: bool = False
 
     def put(self, item: Item, seen: Seen) -> int:
         """Upload one, unless it is there already."""
@@ -174,7 +181,10 @@ class Part:
             return 0
         there = self.bucket.put(file, item.artifact.name, digest, seen)
         if there and not self._same(item.artifact.name, digest):
-            raise _taken(f"{self.bucket.uri}/{item.artifact.name}")
+            if not self.replace:
+                raise _taken(f"{self.bucket.uri}/{item.artifact.name}")
+            self.bucket.remove_one(item.artifact.name)
+            self.bucket.put(file, item.artifact.name, digest, seen)
         return file.stat().st_size
 
     def _at_hand(self, item: Item) -> tuple[Path | None, str]:
@@ -203,11 +213,11 @@ def _taken(place: str) -> RefusedError:
     )
 
 
-def sink_of(place: Place, spares: Path) -> Sink:
-    """Where a stack's artifacts belong."""
+def sink_of(place: Place, spares: Path, *, replace: bool = False) -> Sink:
+    """Where a stack's artifacts belong; with `replace` over those of the same names."""
     if place.in_bucket:
-        return Part(bucket(place), spares)
-    return Folder(Path(place.artifacts), spares)
+        return Part(bucket(place), spares, replace=replace)
+    return Folder(Path(place.artifacts), spares, replace=replace)
 
 
 def origin_of(place: Place, connection: Connection, experiments: Table) -> Origin:

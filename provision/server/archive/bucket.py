@@ -177,6 +177,10 @@ class Bucket:
             raise
         return False
 
+    def remove_one(self, name: str) -> None:
+        """Delete an object; a versioned bucket keeps what it was."""
+        self._s3.delete_object(**self._owned, Key=self._prefix + name)
+
     def write(self, name: str, content: bytes) -> None:
         """Write a small object, over another if need be."""
         self._s3.put_object(**self._owned, Key=self._prefix + name, Body=content)

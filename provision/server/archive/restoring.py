@@ -105,8 +105,13 @@ def _check_files(folder: Path, made: Manifest, reporter: Reporter) -> None:
         reporter.advance(path.stat().st_size)
 
 
-def restore(source: Source, target: Place, reporter: Reporter, *, users: bool) -> dict[str, Any]:
-    """Copy everything; the target must be empty (`RefusedError` otherwise, nothing was changed)."""
+def restore(
+    source: Source, target: Place, reporter: Reporter, *, users: bool, replace: bool = False
+) -> dict[str, Any]:
+    """Copy everything; the target must be empty (`RefusedError` otherwise, nothing was changed).
+
+    With `replace`, all its rows go instead, and artifacts of the same names are overwritten.
+    """
     with explained(f"restoring into {target.name}"):
         reading_engine = stores.engine_for(source.place.database_url)
         stores.require_current(reading_engine, TRACKING, "what is to be restored")
@@ -116,14 +121,19 @@ def restore(source: Source, target: Place, reporter: Reporter, *, users: bool) -
             initialise(engine, TRACKING)
         stores.require_current(engine, TRACKING, "the stack's database")
         old, new = (stores.tables_of(one, TRACKING) for one in (reading_engine, engine))
-        with stores.snapshot(engine) as looking:
-            require_empty(looking, new, target.name)
+        if not replace:
+            with stores.snapshot(engine) as looking:
+                require_empty(looking, new, target.name)
         with stores.snapshot(reading_engine) as reading:
             origin = source.origin(reading, old)
-            copied = _artifacts(source, origin, target, reporter)
-            restored = accounts.restore(source.place, target, reporter) if users else None
+            copied = _artifacts(source, origin, target, reporter, replace=replace)
+            restored = None
+            if users:
+                restored = accounts.restore(source.place, target, reporter, replace=replace)
             rewriter = _rewriter(origin, target)
             with stores.filling(engine) as writing:
+                if not replace:
+                    require_empty(writing, new, source.place.name)
                 contents = _rows(source, (reading, old), (writing, new), rewriter, reporter)
     tables = copying.to_json(contents)
     return {
@@ -158,7 +168,6 @@ def _rows(
     if source.expected is not None:
         _require_unchanged(source.expected, reading, reporter)
     target, known = writing
-    require_empty(target, known, source.place.name)
     copying.clear(target, known)
     contents = copying.copy(reading, writing, rewriter, reporter, "the database")
     copying.prove(target, known, contents, reporter)
@@ -189,14 +198,16 @@ def _require_unchanged(
             )
 
 
-def _artifacts(source: Source, origin: Origin, target: Place, reporter: Reporter) -> dict[str, int]:
+def _artifacts(
+    source: Source, origin: Origin, target: Place, reporter: Reporter, *, replace: bool
+) -> dict[str, int]:
     number = size = 0
     if source.rows_alone:
         return {"files": number, "bytes": size}
     reporter.phase("copying artifacts", 0, "bytes")
     items = source.items(origin)
     with _spares(target) as spares:
-        sink = sink_of(target, spares)
+        sink = sink_of(target, spares, replace=replace)
         many = max(origin.at_once, sink.at_once)
         for one in spread(lambda item: sink.put(item, reporter.advance), items, many):
             number, size = number + 1, size + one

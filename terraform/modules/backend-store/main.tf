@@ -42,6 +42,9 @@ resource "aws_db_instance" "this" {
   parameter_group_name       = aws_db_parameter_group.this.name
   ca_cert_identifier         = var.ca_cert_identifier
 
+  # A database is made from a snapshot once; afterwards it does not matter what it came from.
+  snapshot_identifier = var.snapshot
+
   # AWS makes the password, keeps it in Secrets Manager and renews it each week: it is in no
   # variable, plan or state. The server makes MLflow's own role and database with it.
   username                            = "provision_admin"
@@ -75,4 +78,8 @@ resource "aws_db_instance" "this" {
   monitoring_role_arn             = one(aws_iam_role.monitoring[*].arn)
   performance_insights_enabled    = var.observed
   performance_insights_kms_key_id = var.observed ? var.kms_key_arn : null
+
+  lifecycle {
+    ignore_changes = [snapshot_identifier]
+  }
 }

@@ -87,6 +87,12 @@ variable "protection" {
   }
 }
 
+variable "snapshot" {
+  description = "The snapshot that a new database is made from; null makes an empty one. It changes nothing of a database that is there."
+  type        = string
+  default     = null
+}
+
 variable "observed" {
   description = "Keep PostgreSQL's logs in CloudWatch and watch the instance closely (Performance Insights, enhanced monitoring); needs the right to create a role."
   type        = bool

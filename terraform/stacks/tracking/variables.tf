@@ -115,6 +115,12 @@ variable "lifetime" {
   default  = {}
 }
 
+variable "database_snapshot" {
+  description = "The snapshot that a database is made from when there is none; it changes nothing of one that is there."
+  type        = string
+  default     = null
+}
+
 variable "tags" {
   description = "The user's own tags, for every resource."
   type        = map(string)
