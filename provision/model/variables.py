@@ -34,13 +34,12 @@ def variables(  # noqa: PLR0913 - all but one are passed by name
         "account_id": account,
         "run": run,
         "profile": spec.aws.profile,
-        "settings": _settings(spec.aws),
+        "settings": _settings(spec.aws) | _given(database_snapshot=snapshot or None),
         "network": _network(spec.aws.network),
         "access": _access(spec.aws),
         "user_data": user_data,
         "lifetime": _lifetime(spec, schedules or {}),
         "tags": dict(spec.tags),
-        **({"database_snapshot": snapshot} if snapshot else {}),
     }
 
 

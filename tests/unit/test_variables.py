@@ -114,18 +114,18 @@ def test_every_valid_spec_fits_the_declared_types(path: Path) -> None:
 
 
 def test_every_declared_variable_is_set_and_no_other() -> None:
-    usual = set(declared()) - {"database_snapshot"}
-    assert set(made(Spec(name="churn"))) == usual | {"run"}
+    assert set(made(Spec(name="churn"))) == set(declared()) | {"run"}
 
 
 def test_a_database_out_of_a_snapshot_is_asked_for_by_name() -> None:
     values = variables(Spec(name="churn"), region="eu-west-1", snapshot="point", **KNOWN)
-    assert values["database_snapshot"] == "point"
-    assert fits(values["database_snapshot"], declared()["database_snapshot"])
+    assert values["settings"] == {"database_snapshot": "point"}
+    assert fits(values["settings"], declared()["settings"])
 
 
 def test_every_setting_of_the_root_can_be_written_in_a_spec() -> None:
-    assert set(Settings.model_fields) == set(declared()["settings"][1])
+    ours = {"database_snapshot"}  # the way back to a backup says it, not a spec
+    assert set(Settings.model_fields) == set(declared()["settings"][1]) - ours
 
 
 def test_a_spec_with_everything_arrives_whole() -> None:

@@ -66,7 +66,7 @@ module "backend_store" {
   observed                 = local.chosen.database_observed
   ca_cert_identifier       = local.chosen.database_ca
   kms_key_arn              = var.access.kms_key_arn
-  snapshot                 = var.database_snapshot
+  snapshot                 = var.settings.database_snapshot
 
   storage = {
     initial_gib = local.chosen.database_initial_gib

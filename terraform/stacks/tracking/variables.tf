@@ -35,7 +35,7 @@ variable "profile" {
 }
 
 variable "settings" {
-  description = "Single settings that differ from the profile's; what is left out is as the profile says."
+  description = "Single settings that differ from the profile's; what is left out is as the profile says. A database is made from `database_snapshot` where there is none, and then no longer asks what it says."
   type = object({
     instance_type       = optional(string)
     disk_gib            = optional(number)
@@ -54,6 +54,7 @@ variable "settings" {
     final_snapshot       = optional(bool)
     final_snapshot_name  = optional(string)
     backup_days          = optional(number)
+    database_snapshot    = optional(string)
 
     artifact_noncurrent_days    = optional(number)
     user_data_replace_on_change = optional(bool)
@@ -113,12 +114,6 @@ variable "lifetime" {
   })
   nullable = false
   default  = {}
-}
-
-variable "database_snapshot" {
-  description = "The snapshot that a database is made from when there is none; it changes nothing of one that is there."
-  type        = string
-  default     = null
 }
 
 variable "tags" {
