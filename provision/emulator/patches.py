@@ -30,6 +30,7 @@ from moto.s3.responses import S3Response
 from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 
 from provision.emulator.answers import close_gaps_of_answers
+from provision.emulator.backups import close_gaps_of_backups
 from provision.emulator.budgets import close_gaps_of_budgets
 from provision.emulator.monitoring import close_gaps_of_monitoring
 from provision.emulator.notices import close_gaps_of_notices
@@ -57,7 +58,8 @@ def close_gaps() -> None:
         _databases_are_told_apart, _managed_secrets_are_secret,
         _conditional_refusals_are_not_absolute, _versions_are_listed_by_page,
         _folders_end_with_what_is_in_them,
-        _buckets_tell_of_event_bridge, close_gaps_of_budgets, close_gaps_of_monitoring,
+        _buckets_tell_of_event_bridge, close_gaps_of_backups, close_gaps_of_budgets,
+        close_gaps_of_monitoring,
         close_gaps_of_rights, close_gaps_of_rehearsals,
         close_gaps_of_notices, close_gaps_of_answers, close_gaps_of_objects,
     ):  # fmt: skip

@@ -23,8 +23,10 @@ from botocore.awsrequest import AWSRequest
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import AccessDeniedError, SignatureDoesNotMatchError
+from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 from moto.s3.exceptions import (
     S3AccessDeniedError,
@@ -84,6 +86,7 @@ def _about(response: Any, resource: str) -> Iterator[None]:
 def _facts_of(response: Any, resource: str) -> dict[str, str]:
     """The condition keys of a request, in small letters: IAM does not tell case apart in them."""
     facts = {"aws:securetransport": "true", "aws:requestedregion": response.region}
+    facts |= _facts_of_tags(response, resource)
     if ":secret:" in resource:
         backend = secretsmanager_backends[response.current_account][response.region]
         if backend.secrets.get(resource):
@@ -91,6 +94,24 @@ def _facts_of(response: Any, resource: str) -> dict[str, str]:
             facts |= {f"aws:resourcetag/{tag['Key']}".lower(): tag["Value"] for tag in tags}
     query = dict(parse_qsl(urlsplit(response.uri).query, keep_blank_values=True))
     return facts | {f"s3:{key}": query[key] for key in ("prefix", "delimiter") if key in query}
+
+
+def _facts_of_tags(response: Any, resource: str) -> dict[str, str]:
+    """The tags that a machine or a database carries, and those that a request would give it."""
+    account, region, name = response.current_account, response.region, resource.rpartition("/")[2]
+    carried: dict[str, Any] = {}
+    if ":instance/" in resource:
+        found = ec2_backends[account][region].get_instance_by_id(name)
+        carried = {tag["key"]: tag["value"] for tag in found.get_tags()} if found else {}
+    elif ":db:" in resource:
+        found = rds_backends[account][region].databases.get(resource.rpartition(":")[2])
+        carried = {tag["Key"]: tag["Value"] for tag in found.tags} if found else {}
+    tags = response._get_param("Tags") if ":instance/" in resource or ":db:" in resource else None
+    given = {tag["Key"]: tag["Value"] for tag in tags or []}
+    facts = {f"aws:resourcetag/{key}".lower(): value for key, value in carried.items()}
+    facts |= {f"aws:requesttag/{key}".lower(): value for key, value in given.items()}
+    # Several values are told as one text, which is enough for the one that our policies allow.
+    return facts | ({"aws:tagkeys": ",".join(sorted(given))} if given else {})
 
 
 def _check(response: Any, request: type, resource: str) -> None:
@@ -208,6 +229,8 @@ def _secret_arn(self: Any) -> str:
 
 
 def _database_arn(self: Any) -> str:
+    if named := self._get_param("ResourceName"):
+        return str(named)
     name = self._get_param("DBInstanceIdentifier") or "*"
     return f"arn:aws:rds:{self.region}:{self.current_account}:db:{name}"
 
@@ -215,6 +238,7 @@ def _database_arn(self: Any) -> str:
 def _machine_arn(self: Any) -> str:
     """Of calls about one machine; what asks for more than one or for none is about everything."""
     machines = self._get_param("InstanceIds") or []
+    machines = machines or self._get_param("Resources") or []
     if len(machines) != 1:
         return "*"
     return f"arn:aws:ec2:{self.region}:{self.current_account}:instance/{machines[0]}"
@@ -302,9 +326,9 @@ def _met(statement: Mapping[str, Any], facts: Mapping[str, str]) -> bool:
 
 
 def _holds(operator: str, wanted: list[str], found: str | None) -> bool:
-    name = operator.removesuffix("IfExists")
+    name = operator.removesuffix("IfExists").removeprefix("ForAllValues:")
     if found is None and name != operator:
-        return True
+        return True  # IfExists, or all of no values
     positive = name.replace("StringNot", "String").replace("ArnNot", "Arn")
     if positive not in _OPERATORS:
         raise NotImplementedError(f"the condition operator {operator}")

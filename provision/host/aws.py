@@ -76,10 +76,8 @@ class Aws(Cloud):
     def database(self, identifier: str) -> DatabaseFacts | None:
         """A database instance, None while there is none of this name."""
         words = {"Action": "DescribeDBInstances", "Version": "2014-10-31"}
-        body = urlencode({**words, "DBInstanceIdentifier": identifier})
-        kind = "application/x-www-form-urlencoded; charset=utf-8"
         try:
-            text = self._call("rds", body, "rds:DescribeDBInstances", [f"Content-Type: {kind}"])
+            text = self._form("rds", {**words, "DBInstanceIdentifier": identifier})
         except Failed as error:
             if "DBInstanceNotFound" in error.text:
                 return None
@@ -120,12 +118,24 @@ class Aws(Cloud):
         """Publish to a topic (SNS' API of 2010-03-31; its subjects are short and ASCII)."""
         words = {"Action": "Publish", "Version": "2010-03-31", "TopicArn": topic}
         subject = subject.encode("ascii", "replace").decode()[:_SUBJECT]
-        kind = "application/x-www-form-urlencoded; charset=utf-8"
         with explained():
-            self._call(
-                "sns", urlencode({**words, "Subject": subject, "Message": text}), "sns:Publish",
-                [f"Content-Type: {kind}"],
-            )  # fmt: skip
+            self._form("sns", {**words, "Subject": subject, "Message": text})
+
+    def tag_machine(self, instance: str, key: str, value: str) -> None:
+        """Give a machine a tag (EC2's API of 2016-11-15)."""
+        words = {"Action": "CreateTags", "Version": "2016-11-15", "ResourceId.1": instance}
+        with explained():
+            self._form("ec2", {**words, "Tag.1.Key": key, "Tag.1.Value": value})
+
+    def tag_database(self, arn: str, key: str, value: str) -> None:
+        """Give a database a tag (RDS' API of 2014-10-31)."""
+        words = {"Action": "AddTagsToResource", "Version": "2014-10-31", "ResourceName": arn}
+        with explained():
+            self._form("rds", {**words, "Tags.Tag.1.Key": key, "Tags.Tag.1.Value": value})
+
+    def _form(self, service: str, words: dict[str, str]) -> str:
+        kind = "Content-Type: application/x-www-form-urlencoded; charset=utf-8"
+        return self._call(service, urlencode(words), f"{service}:{words['Action']}", [kind])
 
     def _secret(self, action: str, words: dict[str, str]) -> dict[str, Any]:
         headers = ["Content-Type: application/x-amz-json-1.1"]

@@ -18,6 +18,8 @@ DISK: Final = "disk"
 CERTIFICATE: Final = "certificate"
 FAILURE: Final = "failure"
 IDLE: Final = "idle"
+ARCHIVE: Final = "archive"
+ARCHIVED: Final = "archived"
 FULL_FROM: Final = 0.9
 """The part of the disk that is used when somebody has to know."""
 _DAY: Final = 24 * 3600.0

@@ -40,7 +40,8 @@ class HostSettings:
     bytes; it, `workers` and `threads` are `None` for the arithmetic's choice. `extra_hosts` are
     answered too, in MLflow's syntax (`*.lab.example`), but get no certificate. `topic` is the ARN
     of what notices are published to, or empty; after `idle_hours` without a request the machine
-    switches itself off, with 0 never.
+    switches itself off, with 0 never. From the moment `archive_from` on (ISO 8601; empty: never) it
+    archives its databases, as the account takes it down after its last day, `ends_on`.
     """
 
     name: str
@@ -66,6 +67,8 @@ class HostSettings:
     allowed_origins: tuple[str, ...] = ()
     topic: str = ""
     idle_hours: int = 0
+    archive_from: str = ""
+    ends_on: str = ""
 
     @property
     def host(self) -> str:

@@ -1,4 +1,4 @@
-"""What timers run between bootstraps: a new password for the role; certificate, disk, idleness."""
+"""What timers run between bootstraps: a new password for the role, and the looks of each hour."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from provision.host import notices
+from provision.host.ending import archive_at_end
 from provision.host.failures import HostError
 from provision.host.machine import own_address
 from provision.host.phases.proxy import REQUESTS, UNIT
@@ -37,8 +38,9 @@ def renew_password(host: Host) -> str:
 
 
 def watch(host: Host) -> str:
-    """Look at certificate and disk, and switch the machine off where nobody uses it."""
-    said = [look_at_certificate(host), notices.look_at_disk(host), switch_off_if_idle(host)]
+    """Look at certificate, disk and the stack's end; switch off a machine that nobody uses."""
+    looks = (look_at_certificate, notices.look_at_disk, archive_at_end, switch_off_if_idle)
+    said = [look(host) for look in looks]
     return "; ".join(word for word in said if word)
 
 

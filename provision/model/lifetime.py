@@ -45,8 +45,8 @@ class Lifetime(Section):
     at_end: Annotated[AtEnd, BeforeValidator(one_of(get_args(AtEnd)))] = Field(
         default="stop",
         description="What happens after `until` on AWS. `stop`: both stay stopped, with all data. "
-        "`teardown`: a week later both go, too; the bucket and a last snapshot of the database "
-        "stay.",
+        "`teardown`: a week later the machine archives its database in the bucket and both go; the "
+        "bucket and a last snapshot of the database stay. What cannot be archived stays, too.",
         examples=["stop", "teardown"],
     )
     hours: Annotated[

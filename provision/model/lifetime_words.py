@@ -20,7 +20,7 @@ def lifetime_words(
 
 
 def is_taken_down(lifetime: Lifetime, now: datetime) -> bool:
-    """Whether AWS has deleted machine and database by now, as the spec asked."""
+    """Whether AWS deletes machine and database by now, if they are archived, as the spec asked."""
     day = teardown_of(lifetime)
     return day is not None and day <= now.date()
 
@@ -33,8 +33,9 @@ def _end(lifetime: Lifetime, now: datetime, *, in_account: bool) -> Iterator[str
         more = "provision extend DATE gives it more time, provision down ends it"
         if is_taken_down(lifetime, now):
             yield (
-                f"{until} was its last day, and AWS has taken machine and database down since; the "
-                "bucket and a last snapshot stay until provision down --delete-data"
+                f"{until} was its last day, and AWS takes machine and database down once they are "
+                "archived in the bucket; that and a last snapshot stay until provision down "
+                "--delete-data"
             )
         elif in_account:
             yield f"{until} was its last day: AWS keeps it stopped; {more}"

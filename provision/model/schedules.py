@@ -30,6 +30,8 @@ GRACE_DAYS: Final = 7
 _WARN_DAYS: Final = (7, 1)
 _WARN_MINUTE: Final = 9 * 60
 _GONE_MINUTE: Final = _WARN_MINUTE
+TRIES_DAYS: Final = 14
+"""For so long the account tries to take down what says that it is archived."""
 _HOLD_WHEN: Final = "cron(30 3 * * ? *)"
 _DAY: Final = timedelta(days=1)
 # A schedule may fire at the very moment of its start or end: a second before, none is due.
@@ -130,6 +132,12 @@ def teardown_of(lifetime: Lifetime) -> date | None:
     return lifetime.until + timedelta(days=1 + GRACE_DAYS)
 
 
+def archive_of(lifetime: Lifetime) -> datetime | None:
+    """The moment from which on the machine archives what it holds; `None` where it stays."""
+    day = teardown_of(lifetime)
+    return None if day is None else _at(day, _GONE_MINUTE - 60, _zone(lifetime))
+
+
 def _zone(lifetime: Lifetime) -> str:
     return "UTC" if lifetime.office is None else lifetime.office.zone
 
@@ -193,24 +201,27 @@ def _ending(name: str, lifetime: Lifetime) -> Iterator[tuple[str, Schedule]]:
         yield f"warn-{days}", Schedule("tell", when, zone, says=_warning(name, lifetime, days))
     # Again on each day: nothing brings it back for longer, not even RDS after a week.
     starts = _at(until + _DAY, 0, zone) - _JUST_BEFORE
-    gone = teardown_of(lifetime)
-    ends = None if gone is None else _at(gone, _GONE_MINUTE, zone) - _JUST_BEFORE
     for what in BOTH:
-        when = _cron(0, "* * ?")
-        yield f"end-stop-{what}", Schedule(_stops(what), when, zone, starts, ends)
+        yield f"end-stop-{what}", Schedule(_stops(what), _cron(0, "* * ?"), zone, starts)
     when = _once(until + _DAY, 0)
     yield "end-told", Schedule("tell", when, zone, says=_stopped(name, lifetime))
-    if gone is not None:
+    if (gone := teardown_of(lifetime)) is not None:
         yield from _teardown(name, gone, zone)
 
 
 def _teardown(name: str, day: date, zone: str) -> Iterator[tuple[str, Schedule]]:
-    """RDS takes a last snapshot of a database that runs: it is started an hour before."""
-    start = _once(day, _GONE_MINUTE - 60)
-    yield "gone-start-database", Schedule("start-database", start, zone)
-    yield "gone-server", Schedule("end-server", _once(day, _GONE_MINUTE), zone)
-    yield "gone-database", Schedule("end-database", _once(day, _GONE_MINUTE), zone)
-    told = Schedule("tell", _once(day, _GONE_MINUTE), zone, says=_gone(name))
+    """Both are started, the machine archives, and what it has marked as archived goes.
+
+    Each day anew, as the machine may fail: then the calls that end something are refused.
+    """
+    begin, end = (_at(d, 0, zone) - _JUST_BEFORE for d in (day, day + timedelta(TRIES_DAYS)))
+    start = _cron(_GONE_MINUTE - 60, "* * ?")
+    yield "gone-start-database", Schedule("start-database", start, zone, begin, end)
+    yield "gone-start-server", Schedule("start-server", start, zone, begin, end)
+    each_hour, tries = "cron(0 * * * ? *)", _at(day, _GONE_MINUTE, zone) - _JUST_BEFORE
+    yield "gone-server", Schedule("end-server", each_hour, zone, tries, end)
+    yield "gone-database", Schedule("end-database", each_hour, zone, tries, end)
+    told = Schedule("tell", _once(day + _DAY, _GONE_MINUTE), zone, says=_gone(name))
     yield "gone-told", told
 
 
@@ -229,7 +240,10 @@ def _warning(name: str, lifetime: Lifetime, days: int) -> str:
 def _stopped(name: str, lifetime: Lifetime) -> str:
     then = "All its data is kept."
     if (day := teardown_of(lifetime)) is not None:
-        then = f"On {day} its machine and database are deleted; bucket and last snapshot stay."
+        then = (
+            f"On {day} it is started once more, archives its database in its bucket, and machine "
+            "and database are deleted; the bucket and a last snapshot stay."
+        )
     return (
         f"{name} has stopped\n"
         f"{lifetime.until} was the last day of the MLflow server {name}: server and database are "
@@ -239,10 +253,12 @@ def _stopped(name: str, lifetime: Lifetime) -> str:
 
 def _gone(name: str) -> str:
     return (
-        f"{name} is taken down\n"
-        f"Machine and database of the MLflow server {name} are deleted. What stays and costs a "
-        "little: its bucket with all artifacts, and a last snapshot of the database. "
-        "provision down --delete-data removes the rest."
+        f"{name} is taken down, if it is archived\n"
+        f"Yesterday the MLflow server {name} was to archive its database in its bucket, and to be "
+        "deleted then. If it has told you that it is archived, machine and database are gone; "
+        "provision archive DIR fetches everything, and provision down --delete-data removes what "
+        f"stays: the bucket and a last snapshot. If not, nothing was deleted: {name} is started "
+        f"for {TRIES_DAYS} days to try again. provision status says how it is."
     )
 
 

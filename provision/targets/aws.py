@@ -21,7 +21,7 @@ from provision.model.outputs import Outputs
 from provision.model.plan_words import PlanWords, words
 from provision.model.spec import Spec
 from provision.server.places import Place
-from provision.targets import aws_data
+from provision.targets import aws_data, aws_kept
 from provision.targets.aws_account import Opening
 from provision.targets.aws_backups import AwsBackups
 from provision.targets.aws_by_tag import ByTag
@@ -192,6 +192,8 @@ class AwsTarget:
         """
         if options.by_tag:
             self._require_consent(options)
+            if options.archive is not nothing and self._look.known() is None:
+                raise _no_way_to_archive(self._spec.name)
             return self._by_tag().run(options, progress)
         record = self._look.known()
         if record is None and not self._paths.ledger.exists():
@@ -199,7 +201,7 @@ class AwsTarget:
         self._require_consent(options)
         if self._look.emulation_is_over(record):
             return Stopped(0, ["the emulated account had ended already, with all that it held"])
-        if options.archive is not nothing:
+        if options.archive is not nothing and self._kept(progress) is None:
             still = partial(aws_data.with_server_still, self.remote, options.archive, progress)
             options = replace(options, archive=still)
         opened = partial(self._opened, False, progress)
@@ -305,7 +307,13 @@ class AwsTarget:
 
     def data(self, progress: Progress, *, create: bool = False) -> AbstractContextManager[Place]:
         """Its bucket, and copies of its databases. Raises `MissingError` before the first `up`."""
+        if not create and (ferry := self._kept(progress)) is not None:
+            return aws_kept.opened(ferry, self._paths)
         return aws_data.opened(self.remote(), self._paths, progress, fill=create)
+
+    def _kept(self, progress: Progress) -> aws_data.Ferry | None:
+        """What its machine archived before its account took it down."""
+        return aws_kept.kept(AwsRemote(self._host, *self._reached()), progress)
 
     def collecting(self, progress: Progress) -> AbstractContextManager[aws_data.Collect]:
         """What looks through MLflow's trash on the machine. Raises like `data`."""
@@ -378,3 +386,14 @@ class AwsTarget:
         record = replace(record, mlflow_version=mlflow_version or record.mlflow_version)
         workspace.write_json(self._paths.record, record.to_json())
         return record
+
+
+def _no_way_to_archive(name: str) -> RefusedError:
+    return RefusedError(
+        f"{name} cannot be archived from here: where its database and its bucket are stands in its "
+        "record and its state, and neither is here; nothing was changed",
+        next_step="provision archive DIR where it was brought up, or with its shared state (aws: "
+        "state: s3). Where both are lost: aws rds create-db-snapshot --db-instance-identifier "
+        f"provision-{name} --db-snapshot-identifier {name}-last, which stays, and aws s3 sync of "
+        "its bucket; then leave --archive out",
+    )

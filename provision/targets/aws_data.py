@@ -106,7 +106,8 @@ class Ferry:
     _under_way: bool = False
 
     @property
-    def _bucket(self) -> Bucket:
+    def bucket(self) -> Bucket:
+        """The stack's. Raises `MissingError` where it has none."""
         outputs = self.remote.outputs
         if outputs.artifacts is None or outputs.account_id is None:
             raise MissingError("the stack has no bucket", next_step="provision up makes it")
@@ -122,7 +123,7 @@ class Ferry:
     def place(self, scratch: Path, password: Path) -> Place:
         """The stack's data, with the databases that the machine has put here."""
         access, outputs = self.remote.opening.access, self.remote.outputs
-        bucket = self._bucket
+        bucket = self.bucket
         users = has_object(self._cloud, bucket, self._key(_USERS))
         where = f"s3://{bucket.name}/{self._key('')}"
         return Place(
@@ -141,7 +142,7 @@ class Ferry:
     @property
     def is_filled(self) -> bool:
         """Whether the block has put something here for the machine."""
-        return has_object(self._cloud, self._bucket, self._key(_FILLED))
+        return has_object(self._cloud, self.bucket, self._key(_FILLED))
 
     # -- the machine's part ---------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ class Ferry:
 
     def _start(self, action: str, details: Mapping[str, Any]) -> None:
         region = self._cloud.region
-        ran = self._run(start_lines(action, self._bucket, region, self.job, details))
+        ran = self._run(start_lines(action, self.bucket, region, self.job, details))
         if ran.code == BUSY:
             raise RefusedError(
                 "another command copies data on the server's machine",
@@ -205,16 +206,16 @@ class Ferry:
             raise _not_started(said)
 
     def _said(self) -> str:
-        return (read_object(self._cloud, self._bucket, self._key("said.json")) or b"").decode()
+        return (read_object(self._cloud, self.bucket, self._key("said.json")) or b"").decode()
 
     def _forget_said(self) -> None:
-        empty_bucket(self._cloud, *self._bucket, prefix=self._key("said.json"))
+        empty_bucket(self._cloud, *self.bucket, prefix=self._key("said.json"))
 
     def end(self) -> None:
         """Stop what was left under way, and leave no version of it in the bucket."""
         if self._under_way:
             self._run([f"systemctl stop {UNIT}.service || true"])
-        empty_bucket(self._cloud, *self._bucket, prefix=self._key(""))
+        empty_bucket(self._cloud, *self.bucket, prefix=self._key(""))
 
 
 def _aws_part(environment: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,8 @@ from provision.adapters.cloud.session import Cloud
 from provision.adapters.wheels import Wheel, WheelCache, locked
 from provision.host.settings import HostSettings
 from provision.model.leftovers import Names
+from provision.model.lifetime import Lifetime
+from provision.model.schedules import archive_of
 from provision.model.spec import DEFAULT_PERMISSIONS, Spec
 
 PREFIX: Final = "provision/host/"
@@ -123,7 +125,15 @@ def host_settings(  # noqa: PLR0913 - all but two are passed by name
         allowed_origins=access.allowed_origins,
         topic=topic,
         idle_hours=spec.lifetime.idle_hours or 0,
+        archive_from=_archive_from(spec.lifetime),
+        ends_on=str(spec.lifetime.until or ""),
     )
+
+
+def _archive_from(lifetime: Lifetime) -> str:
+    """When the machine archives before it goes; empty where the spec lets it stay."""
+    moment = archive_of(lifetime)
+    return "" if moment is None else moment.isoformat()
 
 
 def _hosts(spec: Spec, address: str) -> tuple[str, ...]:

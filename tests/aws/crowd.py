@@ -152,6 +152,39 @@ class Crowd:
         iam.create_instance_profile(InstanceProfileName=role, Tags=self.pairs)
         iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
 
+    def clockwork(self) -> None:
+        """Schedules in a group, a function, and a document of Systems Manager."""
+        scheduler = self.aws.client("scheduler")
+        scheduler.create_schedule_group(Name=self.prefix, Tags=self.pairs)
+        scheduler.create_schedule(
+            Name="night", GroupName=self.prefix, ScheduleExpression="cron(0 20 * * ? *)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": "arn:aws:scheduler:::aws-sdk:ec2:stopInstances",
+                    "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{self.prefix}-server"},
+        )  # fmt: skip
+        self.aws.client("lambda").create_function(
+            FunctionName=f"{self.prefix}-night", Runtime="python3.13", Handler="a.b",
+            Role=f"arn:aws:iam::{ACCOUNT}:role/{self.prefix}-server", Code={"ZipFile": b"PK"},
+            Tags=self.tags,
+        )  # fmt: skip
+        self.aws.client("ssm").create_document(
+            Name=f"{self.prefix}-mend", DocumentType="Command", Tags=self.pairs,
+            Content='{"schemaVersion": "2.2", "mainSteps": []}', DocumentFormat="JSON",
+        )  # fmt: skip
+
+    def backups(self) -> None:
+        """Those of a database that somebody deleted, and told RDS to keep them."""
+        rds = self.aws.client("rds")
+        name = f"{self.prefix}-older"
+        rds.create_db_instance(
+            DBInstanceIdentifier=name, DBInstanceClass="db.t4g.micro", Engine="postgres",
+            AllocatedStorage=20, MasterUsername="u", MasterUserPassword="password-1234",
+            BackupRetentionPeriod=7, Tags=self.pairs,
+        )  # fmt: skip
+        rds.delete_db_instance(
+            DBInstanceIdentifier=name, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
+        )
+
     def others(self) -> str:
         """Kinds that no module makes: found by AWS' index of tags. Returns the key's id."""
         ssm, events = self.aws.client("ssm"), self.aws.client("events")
@@ -173,4 +206,6 @@ class Crowd:
         self.database(protected=protected)
         self.bucket()
         self.names()
+        self.clockwork()
+        self.backups()
         return self.others()

@@ -88,6 +88,15 @@ def everything(aws: EmulatedAws) -> set[str]:
     more |= {f"rule {item['Name']}" for item in rules}
     listed = aws.client("secretsmanager").list_secrets(IncludePlannedDeletion=True)
     more |= {f"secret {item['Name']}" for item in listed["SecretList"]}
+    functions = aws.client("lambda").list_functions()["Functions"]
+    more |= {f"function {item['FunctionName']}" for item in functions}
+    own = [{"Key": "Owner", "Values": ["Self"]}]
+    documents = aws.client("ssm").list_documents(Filters=own)["DocumentIdentifiers"]
+    more |= {f"document {item['Name']}" for item in documents}
+    scheduled = aws.client("scheduler").list_schedules()["Schedules"]
+    more |= {f"schedule {item['GroupName']}/{item['Name']}" for item in scheduled}
+    kept = aws.client("rds").describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"]
+    more |= {f"backup {b['DBInstanceIdentifier']}" for b in kept if b["Status"] == "retained"}
     budgets = aws.client("budgets").describe_budgets(AccountId=ACCOUNT)["Budgets"]
     more |= {f"budget {item['BudgetName']}" for item in budgets}
     return inventory(aws) | more
@@ -104,6 +113,8 @@ def test_everything_of_the_stack_goes_and_nothing_of_the_others(desk: Desk) -> N
     untagged.disks()
     untagged.names()
     untagged.bucket()
+    untagged.clockwork()
+    untagged.backups()
     by_hand = Crowd(desk.aws, "churn-by-hand", "churn", run=None)
     by_hand.disks()
     logs = desk.aws.client("logs")
@@ -113,12 +124,16 @@ def test_everything_of_the_stack_goes_and_nothing_of_the_others(desk: Desk) -> N
     key = ours.everything()
     logs.create_log_group(logGroupName="/aws/rds/instance/provision-churn/postgresql")
     made = everything(desk.aws) - decoys
-    assert len(made) > 30
+    new = {"function", "document", "schedule", "backup", "budget", "rule", "kms", "cloudwatch"}
+    assert len(made) > 35 and new <= {item.partition(" ")[0] for item in made}
 
     result = desk.down()
     left = everything(desk.aws)
-    kept = {f"kms Keys {key}", "rds DBSnapshots provision-churn-before-exam"}
-    snapshot = {item for item in made if item.startswith("snapshot ")}
+    kept = {f"kms Keys {key}", "rds DBSnapshots provision-churn-before-exam",
+            "backup provision-churn-older"}  # fmt: skip
+    # A disk's, and what the backups of a database consist of.
+    parts = ("snapshot ", "rds DBSnapshots rds:provision-churn-older")
+    snapshot = {item for item in made if item.startswith(parts)}
     assert decoys <= left, "something of somebody else's is gone"
     assert left - decoys == kept | snapshot
     receipt = desk.receipt()
@@ -127,9 +142,12 @@ def test_everything_of_the_stack_goes_and_nothing_of_the_others(desk: Desk) -> N
     assert receipt["emptied"] == {"versions": 2, "bytes": 11, "markers": 1, "uploads": 1}
     named = {item["thing"]["name"]: item["usd_per_month"] for item in receipt["kept"]}
     assert named["provision-churn-before-exam"] == pytest.approx(2.25, abs=0.1)
-    assert named[key] == 1.0
+    assert named[key] == 1.0 and "provision-churn-older" in named
     assert "provision-churn-by-hand" in named, "what somebody made by hand is left alone, and named"
-    assert {t["kind"] for t in receipt["existed"]} >= {"aws_vpc", "aws_ssm_parameter", "aws_eip"}
+    assert {t["kind"] for t in receipt["existed"]} >= {
+        "aws_vpc", "aws_ssm_parameter", "aws_ssm_document", "aws_lambda_function", "aws_eip",
+        "aws_scheduler_schedule_group", "aws_cloudwatch_metric_alarm", "aws_budgets_budget",
+    }  # fmt: skip
     assert any("is left in account" in note for note in result.notes)
     (shown,) = desk.shown
     assert "Stays, and costs: aws_db_snapshot provision-churn-before-exam" in shown
@@ -150,6 +168,9 @@ def test_a_protected_database_goes_only_with_consent_and_leaves_a_snapshot(desk:
     with pytest.raises(RefusedError) as refused:
         desk.down()
     assert "--lift-protection" in refused.value.next_step
+    with pytest.raises(RefusedError, match="cannot be archived from here") as no_archive:
+        desk.down(archive=print)
+    assert "create-db-snapshot" in no_archive.value.next_step
     assert everything(desk.aws) == there and not desk.shown, "it asked before it refused"
     desk.down(lift_protection=True)
     left = {item for item in everything(desk.aws) if "provision-churn" in item}

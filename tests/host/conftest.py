@@ -93,6 +93,7 @@ class Account(Aws):
     databases: dict[str, DatabaseFacts] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     notices: list[tuple[str, str, str]] = field(default_factory=list)
+    tags: list[tuple[str, str, str]] = field(default_factory=list)
     skew: float = 0.0
     region: str = "eu-west-1"
     bucket: str = "provision-demo"
@@ -136,6 +137,14 @@ class Account(Aws):
     def notify(self, topic: str, subject: str, text: str) -> None:
         self._allow("sns:Publish")
         self.notices.append((topic, subject, text))
+
+    def tag_machine(self, instance: str, key: str, value: str) -> None:
+        self._allow("ec2:CreateTags")
+        self.tags.append((instance, key, value))
+
+    def tag_database(self, arn: str, key: str, value: str) -> None:
+        self._allow("rds:AddTagsToResource")
+        self.tags.append((arn, key, value))
 
 
 class Told:

@@ -241,3 +241,21 @@ def test_a_notice_reaches_sns_with_a_subject_that_it_takes(cloud: Cloud, door: A
     assert sent["Message"] == "Grüße\nzwei"
     assert sent["Subject"].isascii() and len(sent["Subject"]) < 100
     assert "/sns/aws4_request" in headers["authorization"]
+
+
+def test_machine_and_database_get_their_tag_as_each_service_spells_it(
+    cloud: Cloud, door: Aws
+) -> None:
+    door.tag_machine("i-1", "provision:archived", "2026-12-18")
+    door.tag_database("arn:aws:rds:eu-west-1:123456789012:db:d", "provision:archived", "2026-12-18")
+    sent = [
+        {key: values[0] for key, values in parse_qs(body.decode()).items()}
+        for *_, body in cloud.seen[-2:]
+    ]
+    assert sent == [
+        {"Action": "CreateTags", "Version": "2016-11-15", "ResourceId.1": "i-1",
+         "Tag.1.Key": "provision:archived", "Tag.1.Value": "2026-12-18"},
+        {"Action": "AddTagsToResource", "Version": "2014-10-31",
+         "ResourceName": "arn:aws:rds:eu-west-1:123456789012:db:d",
+         "Tags.Tag.1.Key": "provision:archived", "Tags.Tag.1.Value": "2026-12-18"},
+    ]  # fmt: skip

@@ -6,16 +6,22 @@ before was cut off, and what is left in the end is an account as empty as before
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from provision.emulator import control
 from provision.emulator.faults import Fault
-from tests.terraform.emulation import EmulatedAws
+from provision.server.archive import stores
+from provision.server.database import initialise
+from provision.server.schemas import TRACKING
+from tests.terraform.emulation import ACCOUNT, EmulatedAws, enforced
 from tests.terraform.inventory import instances, inventory
 from tests.terraform.laptop import Command, Laptop, Said, laptop, ours
 from tests.terraform.program import REGION, needs_terraform
@@ -23,9 +29,16 @@ from tests.terraform.program import REGION, needs_terraform
 pytestmark = [needs_terraform, pytest.mark.slow, pytest.mark.xdist_group("up-hard-times")]
 STACK = "stormy"
 # The emulation's own authority: choosing another one costs the provider 80 more seconds of sleep.
+# A year that is not over yet: AWS takes no schedule whose time has passed.
+YEAR = datetime.now(UTC).year + 1
+LAST_DAY = f"{YEAR}-06-30"
+GONE = datetime(YEAR, 7, 8, tzinfo=UTC)
 SPEC = f"""\
 name: {STACK}
 target: aws
+lifetime:
+  until: {LAST_DAY}
+  at_end: teardown
 aws:
   region: {REGION}
   ingress: ["203.0.113.0/24"]
@@ -186,8 +199,62 @@ def test_in_bad_weather_it_is_up_all_the_same_and_nothing_is_double(stormy: Stor
     assert (plan.code, plan.document["changes"]) == (0, False)
 
 
-def test_it_goes_without_a_trace(stormy: Stormy) -> None:
-    down = stormy.laptop.say("down", "--delete-data", "--yes")
+def test_an_account_takes_down_only_what_its_machine_has_archived(
+    stormy: Stormy, tmp_path: Path
+) -> None:
+    """By the scheduler's role and by the machine's, at a door where policies hold."""
+    (machine,) = instances(stormy.aws)
+    database = f"arn:aws:rds:{REGION}:{ACCOUNT}:db:provision-{STACK}"
+    first = stormy.aws.scheduler.run(GONE, GONE + timedelta(hours=12))
+    assert [f.operation for f in first if not f.refused][:3] == [
+        "rds:stopDBInstance", "ec2:stopInstances", "rds:startDBInstance",
+    ]  # fmt: skip
+    refused = {f.operation for f in first if "not authorized to perform" in f.refused}
+    assert refused == {"ec2:terminateInstances", "rds:deleteDBInstance"}
+    assert "running" in str(instances(stormy.aws)[machine]["State"])
+
+    _archive(stormy, tmp_path)
+    ec2, rds = (stormy.aws.client(name, f"provision-{STACK}-server") for name in ("ec2", "rds"))
+    mine = {"Key": "provision:archived", "Value": LAST_DAY}
+    others = {**mine, "Value": "another day"}, {"Key": "provision:stack", "Value": LAST_DAY}
+    with enforced():
+        for tag in others:
+            with pytest.raises(ClientError, match="not authorized"):
+                ec2.create_tags(Resources=[machine], Tags=[tag])
+            with pytest.raises(ClientError, match="not authorized"):
+                rds.add_tags_to_resource(ResourceName=database, Tags=[tag])
+        rds.add_tags_to_resource(ResourceName=database, Tags=[mine])
+        ec2.create_tags(Resources=[machine], Tags=[mine])
+
+    second = stormy.aws.scheduler.run(GONE + timedelta(hours=12), GONE + timedelta(hours=14))
+    assert {f.operation for f in second if not f.refused} == {
+        "ec2:terminateInstances", "rds:deleteDBInstance",
+    }  # fmt: skip
+    assert not instances(stormy.aws)
+
+
+def _archive(stormy: Stormy, folder: Path) -> None:
+    """What a machine puts into the bucket, of a store without a run; and what a failed one left."""
+    file = folder / "mlflow.db"
+    initialise(stores.engine_for(f"sqlite:///{file}"), TRACKING)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    s3, bucket = stormy.aws.client("s3"), f"provision-{STACK}-{ACCOUNT}-{REGION}"
+    older, part = (f"provision/transfer/ended-{LAST_DAY}-{n}" for n in ("2", "1"))
+    s3.put_object(Bucket=bucket, Key=f"{older}/said.json", Body=b'{"event": "error"}')
+    s3.put_object(Bucket=bucket, Key=f"{part}/mlflow.db", Body=file.read_bytes(),
+                  Metadata={"sha256": digest})  # fmt: skip
+    s3.put_object(Bucket=bucket, Key=f"{part}/said.json", Body=b'{"event": "done", "result": {}}')
+    s3.put_object(Bucket=bucket, Key="artifacts/1/lost.txt", Body=b"found")
+
+
+def test_what_is_left_is_archived_and_goes_without_a_trace(stormy: Stormy) -> None:
+    down = stormy.laptop.say("down", "--delete-data", "--yes", "--archive", "all")
     assert down.code == 0, down.err
+    assert (stormy.laptop.folder / "all/mlartifacts/1/lost.txt").read_text() == "found"
+    receipt = down.document["receipt"]
+    assert (receipt["complete"], receipt["left"]) == (True, [])
+    last = f"provision-{STACK}-ended-{LAST_DAY.replace('-', '')}"
+    assert [kept["thing"]["name"] for kept in receipt["kept"]] == [last]
+    stormy.aws.client("rds").delete_db_snapshot(DBSnapshotIdentifier=last)
     assert inventory(stormy.aws) == stormy.before
     assert stormy.laptop.kept_of(STACK) == {"receipts"}

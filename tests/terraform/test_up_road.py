@@ -45,6 +45,7 @@ aws:
   state_name: {STACK}-team
   settings:
     database_ca: rds-ca-default
+    final_snapshot: true
 """
 
 
@@ -393,10 +394,25 @@ def test_down_without_a_word_about_the_data_is_refused(road: Road) -> None:
 
 
 def test_the_second_laptop_ends_it_and_nothing_is_left(road: Road) -> None:
+    """Its database is guarded, and the name of its last snapshot was taken by an earlier stack."""
     _work_with_the_bucket(road.aws)
+    rds, name = road.aws.client("rds"), f"provision-{STACK}"
+    rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=True)
+    rds.create_db_snapshot(DBInstanceIdentifier=name, DBSnapshotIdentifier=f"{name}-final")
+    there = inventory(road.aws)
+    refused = road.ben.say("down", "--delete-data", "--yes")
+    assert refused.code == 4 and "add --lift-protection" in refused.next_step, refused.err
+    assert inventory(road.aws) == there
     own = road.ben.folder / "for-the-finance-office.html"
-    down = road.ben.say("down", "--delete-data", "--yes", "--receipt", str(own))
+    down = road.ben.say(
+        "down", "--delete-data", "--yes", "--lift-protection", "--receipt", str(own)
+    )
     assert down.code == 0, down.err
+    found = rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    earlier, last = sorted(snapshot["DBSnapshotIdentifier"] for snapshot in found)
+    assert earlier == f"{name}-final" and last.startswith(f"{name}-final-")
+    for snapshot in (earlier, last):
+        rds.delete_db_snapshot(DBSnapshotIdentifier=snapshot)
     assert down.document["schema"] == "provision.down/1"
     assert any("is left in account" in note for note in down.document["notes"])
     assert inventory(road.aws) == road.after_plan
@@ -404,7 +420,7 @@ def test_the_second_laptop_ends_it_and_nothing_is_left(road: Road) -> None:
     receipt = down.document["receipt"]
     assert (receipt["complete"], receipt["left"], receipt["account"]) == (True, [], ACCOUNT)
     assert receipt["emptied"] == {"versions": 3, "bytes": 12, "markers": 1, "uploads": 1}
-    assert [kept["thing"]["name"] for kept in receipt["kept"]] == [STATES]
+    assert sorted(kept["thing"]["name"] for kept in receipt["kept"]) == [earlier, last, STATES]
     kinds = {thing["kind"] for thing in receipt["existed"]}
     assert {"aws_vpc", "aws_instance", "aws_db_instance", "aws_s3_bucket", "aws_eip"} <= kinds
     assert receipt["usage"]["bucket"]["versions"] == 3

@@ -23,7 +23,7 @@ NIGHT = datetime(2026, 12, 18, 22, 0, tzinfo=UTC)  # a Friday
         ({"until": "2026-12-20"}, NIGHT, True, False, ["2026-12-20 is its last day"]),
         ({"until": "2026-12-17"}, NIGHT, True, True, ["was its last day: AWS keeps it stopped"]),
         ({"until": "2026-12-17"}, NIGHT, False, False, ["nothing ends it by itself here"]),
-        ({"until": "2026-12-01", "at_end": "teardown"}, NIGHT, True, True, ["taken machine"]),
+        ({"until": "2026-12-01", "at_end": "teardown"}, NIGHT, True, True, ["AWS takes machine"]),
         ({"hours": HOURS}, NIGHT, True, True, ["on Mon 2026-12-21 at 08:00"]),
         ({"hours": HOURS, "holidays": LONG}, NIGHT, True, True, ["on Mon 2027-01-04"]),
         ({"hours": HOURS, "until": "2026-12-20"}, NIGHT, True, True, ["last day", "none"]),

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from provision.emulator.schedules import occurrences
 from provision.model.hours import at_minute
 from provision.model.lifetime import Lifetime
-from provision.model.schedules import HOLD, OPENS, Schedule, end_of, schedules, settled, teardown_of
+from provision.model.schedules import (
+    HOLD,
+    OPENS,
+    Schedule,
+    archive_of,
+    end_of,
+    schedules,
+    settled,
+    teardown_of,
+)
 
 NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
 BRUSSELS = ZoneInfo("Europe/Brussels")
@@ -95,23 +104,30 @@ def test_the_end_warns_twice_stops_for_good_and_starts_nothing_any_more() -> Non
     assert "provision extend" in planned["warn-7"].says
 
 
-def test_a_teardown_leaves_a_week_to_think() -> None:
+def test_a_teardown_leaves_a_week_to_think_and_an_hour_to_archive() -> None:
     course = lifetime(until="2026-12-18", at_end="teardown")
     planned = settled(schedules("churn", course), {}, NOW)
     assert teardown_of(course) == date(2026, 12, 26)
-    assert planned["gone-start-database"].when == "at(2026-12-26T08:00:00)"
-    assert planned["gone-database"].when == planned["gone-server"].when == "at(2026-12-26T09:00:00)"
+    assert archive_of(course) == datetime(2026, 12, 26, 8, tzinfo=UTC)
     stops = played(
         planned, datetime(2026, 12, 18, 23, tzinfo=UTC), datetime(2026, 12, 26, 8, tzinfo=UTC)
     )
     assert {does for _, does in stops} == {"stop-server"}
+    day = planned["gone-server"], planned["gone-database"]
+    assert {s.when for s in day} == {"cron(0 * * * ? *)"}
+    assert {s.starts for s in day} == {datetime(2026, 12, 26, 8, 59, 59, tzinfo=UTC)}
+    assert planned["gone-start-server"].when == planned["gone-start-database"].when
+    assert planned["gone-told"].when == "at(2026-12-27T09:00:00)"
 
 
-def test_after_a_teardown_nothing_is_asked_of_what_is_gone() -> None:
+def test_what_is_not_archived_starts_each_morning_for_two_weeks_and_stops_each_night() -> None:
     course = lifetime(until="2026-12-18", at_end="teardown", hours=WORK)
     planned = settled(schedules("churn", course), {}, NOW)
-    begin, end = datetime(2026, 12, 26, 9, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC)
-    assert played(planned, begin, end) == []
+    begin, end = datetime(2026, 12, 25, 23, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC)
+    starts = [when for when, does in played(planned, begin, end) if does == "start-server"]
+    assert len(starts) == 14 and starts[0] == "Sat 26.12. 08:00"
+    last = played(planned, datetime(2027, 2, 1, tzinfo=UTC), datetime(2027, 2, 3, tzinfo=UTC))
+    assert {does for _, does in last} == {"stop-server"}
 
 
 def test_what_is_over_is_left_out_and_what_stands_is_left_alone() -> None:

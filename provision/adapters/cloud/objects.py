@@ -57,6 +57,19 @@ def has_object(cloud: Cloud, bucket: Bucket, key: str) -> bool:
         return _there(cloud, bucket, key) is not None
 
 
+def keys_below(cloud: Cloud, bucket: Bucket, prefix: str) -> list[str]:
+    """The keys that begin so, in their order; none where there is no such bucket."""
+    with explained(cloud, f"look at {prefix} in the bucket {bucket.name}"):
+        pages = cloud.client("s3").get_paginator("list_objects_v2")
+        try:
+            found = list(pages.paginate(**bucket.owned, Prefix=prefix))
+        except Exception as error:
+            if code_of(error) in _ABSENT:
+                return []
+            raise
+    return [item["Key"] for page in found for item in page.get("Contents", ())]
+
+
 def put_changed(
     cloud: Cloud,
     bucket: Bucket,

@@ -21,7 +21,7 @@ _SYSTEM_CERTIFICATES: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 # Botocore asks the metadata service once, for a second; one slow answer, and a worker has no
 # credentials for minutes (botocore #1791, #2304).
-_VARIABLES: Final = {
+VARIABLES: Final = {
     "AWS_METADATA_SERVICE_TIMEOUT": "5",
     "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5",
     "AWS_CA_BUNDLE": _SYSTEM_CERTIFICATES,
@@ -82,7 +82,7 @@ def run(host: Host, step: Step) -> None:
 def unit_text(places: Places, region: str) -> str:
     """The unit. It names no secret: what the server needs is in files that its group may read."""
     variables = {
-        **_VARIABLES,
+        **VARIABLES,
         "AWS_DEFAULT_REGION": region,
         "HOME": str(places.server),
         "TMPDIR": str(places.server / "tmp"),

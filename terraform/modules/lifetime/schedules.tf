@@ -28,26 +28,32 @@ locals {
     tell = { api = "sns:publish", input = { TopicArn = aws_sns_topic.alarms.arn } }
   }
 
+  # The machine writes it once its databases are archived: nothing without it is ended.
+  archived     = "provision:archived"
+  only_kept    = { StringEquals = { "aws:ResourceTag/${local.archived}" = coalesce(var.ends_on, "never") } }
+  tells_of_end = contains(local.actions, "end-server") && var.server_role != null
+
   # Each action takes these rights on these things, and the role has those of the actions that are
   # planned, no others.
   rights = {
-    start-server   = { Action = ["ec2:StartInstances"], Resource = [local.instance_arn] }
-    stop-server    = { Action = ["ec2:StopInstances"], Resource = [local.instance_arn] }
-    start-database = { Action = ["rds:StartDBInstance"], Resource = [local.database_arn] }
-    stop-database  = { Action = ["rds:StopDBInstance"], Resource = [local.database_arn] }
-    end-server     = { Action = ["ec2:TerminateInstances"], Resource = [local.instance_arn] }
-    end-database = {
-      Action   = ["rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:DeleteDBInstance"]
-      Resource = [local.database_arn, local.snapshot_arn]
-    }
-    tell = { Action = ["sns:Publish"], Resource = [aws_sns_topic.alarms.arn] }
+    start-server   = [{ Action = ["ec2:StartInstances"], Resource = [local.instance_arn] }]
+    stop-server    = [{ Action = ["ec2:StopInstances"], Resource = [local.instance_arn] }]
+    start-database = [{ Action = ["rds:StartDBInstance"], Resource = [local.database_arn] }]
+    stop-database  = [{ Action = ["rds:StopDBInstance"], Resource = [local.database_arn] }]
+    end-server     = [{ Action = ["ec2:TerminateInstances"], Resource = [local.instance_arn], Condition = local.only_kept }]
+    end-database = [
+      { Action = ["rds:DeleteDBInstance"], Resource = [local.database_arn], Condition = local.only_kept },
+      { Action = ["rds:AddTagsToResource"], Resource = [local.snapshot_arn] },
+      { Action = ["rds:CreateDBSnapshot"], Resource = [local.database_arn, local.snapshot_arn] },
+    ]
+    tell = [{ Action = ["sns:Publish"], Resource = [aws_sns_topic.alarms.arn] }]
   }
 
   actions = toset([for schedule in var.schedules : schedule.does])
-  statements = [for action, right in local.rights : merge(right, {
-    Sid    = replace(title(replace(action, "-", " ")), " ", "")
+  statements = flatten([for action, rights in local.rights : [for number, right in rights : merge(right, {
+    Sid    = "${replace(title(replace(action, "-", " ")), " ", "")}${number == 0 ? "" : number}"
     Effect = "Allow"
-  }) if contains(local.actions, action)]
+  })] if contains(local.actions, action)])
 
   # An encrypted disk is opened for a machine that starts, and an encrypted topic for a message.
   key_statements = flatten([for key in compact([var.kms_key_arn]) : [
@@ -100,6 +106,30 @@ resource "aws_iam_role_policy" "scheduler" {
   name   = "do-what-is-planned"
   role   = aws_iam_role.scheduler[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.statements, local.key_statements) })
+}
+
+# By the machine's own role: it alone knows when its databases are archived.
+resource "aws_iam_role_policy" "tells_of_end" {
+  count = local.tells_of_end ? 1 : 0
+
+  name = "tell-that-it-is-archived"
+  role = var.server_role
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      for sid, right in {
+        MarkMachine  = { Action = ["ec2:CreateTags"], Resource = [local.instance_arn] }
+        MarkDatabase = { Action = ["rds:AddTagsToResource"], Resource = [local.database_arn] }
+        } : merge(right, {
+          Sid    = sid
+          Effect = "Allow"
+          Condition = {
+            StringEquals                = { "aws:RequestTag/${local.archived}" = var.ends_on }
+            "ForAllValues:StringEquals" = { "aws:TagKeys" = [local.archived] }
+          }
+      })
+    ]
+  })
 }
 
 resource "aws_scheduler_schedule" "this" {

@@ -52,6 +52,12 @@ variable "database_identifier" {
   nullable    = false
 }
 
+variable "server_role" {
+  description = "The name of the machine's role, which may say that its databases are archived where schedules end something: nothing else is ended. Null lets nothing say so."
+  type        = string
+  default     = null
+}
+
 variable "kms_key_arn" {
   description = "The key that encrypts the topic; its policy has to let CloudWatch use it. Null leaves the topic unencrypted, since alarms cannot use `aws/sns`."
   type        = string

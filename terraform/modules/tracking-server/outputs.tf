@@ -23,3 +23,8 @@ output "login_secret_arn" {
   description = "Where the server keeps the name and password of its first account: the secret's ARN, never its value."
   value       = aws_secretsmanager_secret.admin.arn
 }
+
+output "role" {
+  description = "The name of the machine's own role; null with an instance profile that exists already."
+  value       = one(aws_iam_role.this[*].name)
+}

@@ -89,6 +89,7 @@ module "lifetime" {
   budget              = var.lifetime.budget == null ? null : { usd_per_month = var.lifetime.budget, stack = var.name }
   instance_id         = module.tracking_server.instance_id
   database_identifier = module.backend_store.identifier
+  server_role         = module.tracking_server.role
   kms_key_arn         = var.access.kms_key_arn
   webhook             = var.lifetime.webhook
   schedules           = var.lifetime.schedules

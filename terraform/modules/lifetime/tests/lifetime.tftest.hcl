@@ -155,7 +155,7 @@ run "without_schedules_there_is_no_role" {
   command = plan
 
   assert {
-    condition     = length(aws_iam_role.scheduler) == 0 && length(aws_scheduler_schedule_group.this) == 0 && output.schedule_group == null
+    condition     = length(aws_iam_role.scheduler) == 0 && length(aws_iam_role_policy.tells_of_end) == 0 && length(aws_scheduler_schedule_group.this) == 0 && output.schedule_group == null
     error_message = "A role that nothing uses must not be there."
   }
 }
@@ -195,12 +195,32 @@ run "schedules_have_the_rights_of_what_they_do_and_no_others" {
   }
 }
 
-run "a_teardown_keeps_a_snapshot" {
+run "a_teardown_keeps_a_snapshot_and_ends_only_what_is_archived" {
   command = apply
 
   variables {
-    ends_on   = "2027-07-31"
-    schedules = { gone-database = { does = "end-database", when = "at(2027-08-08T09:00:00)" } }
+    ends_on     = "2027-07-31"
+    server_role = "provision-churn-server"
+    schedules = {
+      gone-database = { does = "end-database", when = "cron(0 * * * ? *)" }
+      gone-server   = { does = "end-server", when = "cron(0 * * * ? *)" }
+    }
+  }
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.scheduler[0].policy).Statement : "${statement.Sid} ${join(",", statement.Action)}" => try(statement.Condition.StringEquals["aws:ResourceTag/provision:archived"], "") } == {
+      "EndServer ec2:TerminateInstances"   = "2027-07-31"
+      "EndDatabase rds:DeleteDBInstance"   = "2027-07-31"
+      "EndDatabase1 rds:AddTagsToResource" = ""
+      "EndDatabase2 rds:CreateDBSnapshot"  = ""
+    }
+    error_message = "What does not carry this end's tag must not be ended."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.tells_of_end[0].policy).Statement : "${join(",", statement.Action)} ${join(",", statement.Resource)} ${jsonencode(statement.Condition)}"] == [
+      "rds:AddTagsToResource arn:aws:rds:eu-west-1:123456789012:db:provision-churn {\"ForAllValues:StringEquals\":{\"aws:TagKeys\":[\"provision:archived\"]},\"StringEquals\":{\"aws:RequestTag/provision:archived\":\"2027-07-31\"}}",
+      "ec2:CreateTags arn:aws:ec2:eu-west-1:123456789012:instance/i-1 {\"ForAllValues:StringEquals\":{\"aws:TagKeys\":[\"provision:archived\"]},\"StringEquals\":{\"aws:RequestTag/provision:archived\":\"2027-07-31\"}}",
+    ]
+    error_message = "The machine may say that it is archived, with one tag and one value, and nothing else."
   }
   assert {
     condition     = jsondecode(aws_scheduler_schedule.this["gone-database"].target[0].input) == { DbInstanceIdentifier = "provision-churn", SkipFinalSnapshot = false, FinalDBSnapshotIdentifier = "provision-churn-ended-20270731" }
