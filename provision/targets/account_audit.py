@@ -31,16 +31,18 @@ from provision.targets.secret_questions import UNKNOWN, SecretsHere, leak, quest
 _CONSOLE_LINES: Final = 5000
 _MONTH_DAYS: Final = 30
 _IMDS: Final = ("required", 1)
+_PASSFILE: Final = "/etc/provision/database.pass"
 _ON_HOST: Final = (
     "/etc/provision/admin-password", "/etc/provision/session-key",
-    "/etc/provision/gateway-passphrase",
+    "/etc/provision/gateway-passphrase", _PASSFILE,
 )  # fmt: skip
 # Prints in which files the machine's own secrets stand, and never one of them: they are read from
 # their files by grep, so that neither a command line nor Systems Manager's history holds them.
 _SCRIPT: Final = """\
-bash -c 'for f in {files}; do [ -s "$f" ] || continue
-grep -laFf "$f" /proc/[0-9]*/cmdline /proc/[0-9]*/environ /var/log/*.log 2>/dev/null
-journalctl --output cat --no-pager | grep -qFf "$f" && echo journal; done; true'"""
+bash -c 'for f in {files}; do [ -s "$f" ] || continue; own() {{ cat "$f"; }}
+[ "$f" = {passfile} ] && own() {{ cut -d: -f5- "$f"; }}
+grep -laFf <(own) /proc/[0-9]*/cmdline /proc/[0-9]*/environ /var/log/*.log 2>/dev/null
+journalctl --output cat --no-pager | grep -qFf <(own) && echo journal; done; true'"""
 _AskMachine = Callable[[Sequence[str]], RemoteCommand]
 
 
@@ -175,7 +177,7 @@ class AccountAudit:
         """The machine's own secrets, in its command lines, environments and logs."""
         if self.ask_machine is None:
             return Verdict("no machine boots")
-        answer = self.ask_machine([_SCRIPT.format(files=" ".join(_ON_HOST))])
+        answer = self.ask_machine([_SCRIPT.format(files=" ".join(_ON_HOST), passfile=_PASSFILE)])
         found = sorted(set(answer.out.split()))
         for where, sign in (("in-arguments", "cmdline"), ("in-environment", "environ")):
             places = [place for place in found if place.endswith(sign)]

@@ -13,6 +13,7 @@ from provision.emulator import control
 from provision.emulator.client import ACCOUNT, Emulated
 from provision.emulator.patches import DEBIAN
 from tests.emulator.conftest import Clients
+from tests.listeners import EMPTY, answering, listening
 
 pytestmark = pytest.mark.slow
 TRUST = {
@@ -322,3 +323,16 @@ def test_saying_again_that_a_secret_is_managed_makes_no_second_one(aws: Clients)
     before = {secret["ARN"] for secret in secrets.list_secrets()["SecretList"]}
     aws("rds").modify_db_instance(DBInstanceIdentifier=name, ManageMasterUserPassword=True)
     assert {secret["ARN"] for secret in secrets.list_secrets()["SecretList"]} == before
+
+
+def test_a_notice_reaches_a_webhook_on_this_machine_and_none_elsewhere(aws: Clients) -> None:
+    """What was posted outside would have to have a way there: a name, and another address."""
+    sns, seen = aws("sns"), []
+    topic = sns.create_topic(Name=unique("t"))["TopicArn"]
+    with listening(answering(EMPTY, seen)) as listener:
+        for host in ("127.0.0.1", "localhost"):
+            hook = f"http://{host}:{listener.port}/sns"
+            sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=hook)
+        sns.publish(TopicArn=topic, Subject="full", Message="its disk")
+    (request,) = seen
+    assert json.loads(request.partition(b"\r\n\r\n")[2])["Message"] == "its disk"

@@ -566,6 +566,31 @@ def test_gc_shows_first_then_deletes_only_what_is_in_the_trash(
     assert not any(item["number"] for item in collect(place).result["items"])
 
 
+DELETED = "client.delete_experiment(number)\n"
+
+
+def test_gc_leaves_nobody_a_grant_on_the_number_that_the_next_experiment_gets(
+    workshop: Path, tmp_path: Path
+) -> None:
+    users = tmp_path / "users.db"
+    initialise(stores.engine_for(f"sqlite:///{users}"), AUTH)
+    place = replace(place_in(tmp_path / "store"), users_url=f"sqlite:///{users}")
+    program = "number = client.create_experiment({!r})\nprint(number)\n"
+    gone = client_program(place, workshop, program.format("a student's") + DELETED)
+    with contextlib.closing(sqlite3.connect(users)) as accounts, accounts:
+        accounts.executescript(
+            "INSERT INTO roles (id, name, workspace) VALUES (3, '__user_7__', 'default');"
+            "INSERT INTO role_permissions (role_id, resource_type, resource_pattern, permission) "
+            f"VALUES (3, 'experiment', '{gone}', 'MANAGE'), (3, 'scorer', '{gone}/s', 'MANAGE'), "
+            f"(3, 'experiment', '{gone}0', 'READ');"
+        )
+    assert collect(place, delete=True).result["deleted"] is True
+    assert client_program(place, workshop, program.format("somebody else's")) == gone
+    with contextlib.closing(sqlite3.connect(users)) as accounts:
+        left = accounts.execute("SELECT resource_pattern FROM role_permissions").fetchall()
+    assert left == [(f"{gone}0",)]
+
+
 def test_gc_keeps_a_deleted_run_in_which_a_registered_model_lies(
     workshop: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 
 import sqlalchemy
@@ -44,6 +45,32 @@ def restore(
         copying.set_sequences(writing, new)
         _keep_admin(writing, new, target)
     return written["users"].rows
+
+
+def forget_experiments(place: Place, numbers: Sequence[str]) -> None:
+    """Take away what anybody was granted on experiments that are going for good.
+
+    SQLite gives the number of the last experiment to the next one, which is somebody else's; MLflow
+    takes grants away with nothing but models and the like.
+    """
+    if place.users_url is None or not numbers:
+        return
+    engine = stores.engine_for(place.users_url)
+    if AUTH.state(engine)[0] is State.EMPTY:
+        return
+    stores.require_current(engine, AUTH, "the accounts")
+    known = stores.tables_of(engine, AUTH)
+    grants, old = known["role_permissions"], known["experiment_permissions"]
+    with engine.begin() as writing:
+        for number in numbers:
+            on_it = grants.c.resource_type == "experiment", grants.c.resource_pattern == number
+            inside = (
+                grants.c.resource_type == "scorer",
+                grants.c.resource_pattern.startswith(f"{number}/", autoescape=True),
+            )
+            writing.execute(grants.delete().where(*on_it))
+            writing.execute(grants.delete().where(*inside))
+            writing.execute(old.delete().where(old.c.experiment_id == number))
 
 
 def _names(connection: Connection, users: Table) -> set[str]:

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Connection, Table
 
-from provision.server.archive import stores
+from provision.server.archive import accounts, stores
 from provision.server.archive.artifacts import spread
 from provision.server.archive.reporting import Reporter
 from provision.server.archive.shelves import Shelf, made_by_mlflow, shelf_of, weight
@@ -225,6 +225,8 @@ def _delete(place: Place, shelf: Shelf, trash: Trash, reporter: Reporter) -> Non
         (trash.experiments, store._hard_delete_experiment),
         (trash.orphans, lambda _: None),
     )
+    # Before their numbers are free.
+    accounts.forget_experiments(place, trash.experiments.ids)
     reporter.phase("deleting", sum(len(heap.ids) for heap, _ in steps), "items")
     for heap, delete in steps:
         for id_ in heap.ids:
