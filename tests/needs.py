@@ -18,7 +18,6 @@ _POSTGRES_FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/p
 _INSTALL = {
     "chromium": "apt-get install chromium",
     "chromedriver": "apt-get install chromium-driver",
-    "faketime": "apt-get install faketime",
     "fish": "apt-get install fish",
     "zsh": "apt-get install zsh",
     "postgres": "apt-get install postgresql",

@@ -8,6 +8,7 @@
 - `PUT` takes `{"agents": [...]}`, the instances whose agent is there (commands to others are
   refused, as AWS does); `{"consoles": {instance: path}}`, where their consoles are kept;
   `{"snapshots": [...]}`, the databases' snapshots that hold something: others are `creating`;
+  `{"ahead": seconds}`, how far the account's clock is ahead of this machine's;
   `{"databases": {identifier: status}}`, what RDS says of a database while
   it is not ready; `{"endpoints": {identifier: [host, port]}}`, where databases are that have no
   name: from the first such word on, each one is `creating` until there is one about it;
@@ -22,6 +23,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -54,11 +56,16 @@ class Rehearsal:
         self.boots: Counter[str] = Counter()
         self.agents: frozenset[str] | None = None
         self.consoles: dict[str, str] = {}
+        self.ahead = timedelta(0)
         self.databases: dict[str, str] = {}
         self.endpoints: dict[str, tuple[str, int]] | None = None
         self.snapshots: frozenset[str] | None = None
         self.restored: dict[str, str] = {}
         self.pending: dict[tuple[str, str], Any] = {}
+
+    def time(self) -> datetime:
+        """The account's clock, by which signatures are judged."""
+        return datetime.now(UTC) + self.ahead
 
     def note(self, call: Call) -> None:
         """A call was answered; one that may have changed something wakes whoever waits."""
@@ -100,6 +107,7 @@ class Rehearsal:
         self.consoles.update(told.get("consoles", {}))
         if "snapshots" in told:
             self.snapshots = frozenset(told["snapshots"])
+        self.ahead = timedelta(seconds=told.get("ahead", self.ahead.total_seconds()))
         self.databases.update(told.get("databases", {}))
         if "endpoints" in told:
             self.endpoints = (self.endpoints or {}) | told["endpoints"]

@@ -22,7 +22,7 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.exceptions import AccessDeniedError, SignatureDoesNotMatchError
+from moto.core.exceptions import AccessDeniedError, _RESTError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
@@ -38,6 +38,8 @@ from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sns.responses import SNSResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
 from werkzeug.exceptions import BadRequest
+
+from provision.emulator.rehearsal import REHEARSAL
 
 _CLOCK = timedelta(minutes=15)
 _enforced: ContextVar[bool] = ContextVar("enforced", default=False)
@@ -162,12 +164,21 @@ def _require_hash(response: Any) -> None:
 def _require_clock(response: Any) -> None:
     """A signature holds for fifteen minutes (S3's and IAM's guides, on signing requests)."""
     made = response.headers.get("X-Amz-Date", "")
-    if not made or abs(datetime.now(UTC) - _moment(made)) <= _CLOCK:
+    if not made or abs(REHEARSAL.time() - _moment(made)) <= _CLOCK:
         return
     if "/s3/aws4_request" in response.headers["Authorization"]:
         words = "The difference between the request time and the current time is too large."
         raise S3ClientError("RequestTimeTooSkewed", words)
-    raise SignatureDoesNotMatchError
+    raise _LateSignatureError
+
+
+class _LateSignatureError(_RESTError):  # type: ignore[misc] # moto is not checked
+    """As the services other than S3 put it."""
+
+    code = 403
+
+    def __init__(self) -> None:
+        super().__init__("SignatureDoesNotMatch", "Signature expired, or Signature not yet current")
 
 
 def _moment(text: str) -> datetime:

@@ -125,7 +125,7 @@ def test_parts_of_aws_can_be_cut_off(mended: World) -> None:
     assert mended.run(*imds).code == 28
 
 
-def test_a_right_can_be_taken_and_given_back(mended: World) -> None:
+def test_a_right_can_be_taken_and_a_clock_be_wrong(mended: World) -> None:
     session = mended.make.client("sts").assume_role(
         RoleArn=f"arn:aws:iam::123456789012:role/{mended.stack.role}", RoleSessionName="i-1"
     )["Credentials"]
@@ -137,6 +137,10 @@ def test_a_right_can_be_taken_and_given_back(mended: World) -> None:
     where = {"Bucket": mended.stack.bucket, "Key": "artifacts/denied"}
     mended.lab.deny("s3:PutObject")
     with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
+        s3.put_object(**where, Body=b"x")
+    mended.lab.mend()
+    mended.lab.clock(20 * 60)
+    with pytest.raises(ClientError, match="RequestTimeTooSkewed"):
         s3.put_object(**where, Body=b"x")
     mended.lab.mend()
     s3.put_object(**where, Body=b"x")

@@ -180,9 +180,13 @@ class Lab:
         """Take a right (`s3:PutObject`) from the machines' roles."""
         self.ask("deny", action=action)
 
-    def clock(self, offset: str) -> None:
-        """Put the clock of machines that boot from now on wrong: `+2h`, `-3d`; empty: right."""
-        self.ask("clock", offset=offset)
+    def clock(self, seconds: float) -> None:
+        """Let AWS' clock be so far ahead of the machines', which cannot have one of their own."""
+        self.ask("clock", seconds=seconds)
+
+    def reset(self, where: str = "machine") -> None:
+        """End a machine as a power cut does; it boots again from the same disk."""
+        self.ask("reset", where=where)
 
     def come_from(self, address: str) -> None:
         """Let clients (and this machine) seem to come from an address."""

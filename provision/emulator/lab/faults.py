@@ -97,8 +97,9 @@ class Desk:
         self._site.refilter()
 
     def mend(self) -> None:
-        """Take back `cut`, `deny`, `slow_metadata`, `come_from` and `client_without_s3`."""
+        """Take back `cut`, `deny`, `slow_metadata`, `clock`, `come_from`, `client_without_s3`."""
         self._allow()
+        self.clock(0.0)
         self._site.cuts.clear()
         self._site.metadata.slow_seconds = 0.0
         self._site.office = ""
@@ -142,9 +143,14 @@ class Desk:
             if _DENIAL in iam.list_role_policies(RoleName=role)["PolicyNames"]:
                 iam.delete_role_policy(RoleName=role, PolicyName=_DENIAL)
 
-    def clock(self, offset: str) -> None:
-        """Let machines that boot from now on be late or early: `+2h`, `-3d`; empty for the time."""
-        self._site.clock = offset
+    def clock(self, seconds: float) -> None:
+        """Let AWS' clock be so far ahead of the machines' (behind: negative)."""
+        self._site.metadata.ahead = seconds
+        self._watcher.tell({"ahead": seconds})
+
+    def reset(self, where: str) -> None:
+        """As a power cut: a machine ends at once, and boots again from its disk."""
+        self._machine(where).reset()
 
     def restart_database(self, identifier: str | None, seconds_down: float) -> None:
         """Restart it as RDS does."""

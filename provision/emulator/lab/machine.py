@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provision.emulator.agent import ONLINE
-from provision.emulator.lab import cgroups, clocks, namespaces, network
+from provision.emulator.lab import cgroups, namespaces, network
 from provision.emulator.lab.system import located, run, write
 from provision.emulator.lab.view import Instance
 from provision.errors import ProvisionError
@@ -55,6 +55,8 @@ class Machine:
         self.boots = 0
         self.asked_boots = 0
         self.told_to_stop = False
+        self._cut_off = False
+        self._memory_bytes = 0
 
     @property
     def root(self) -> Path:
@@ -76,12 +78,12 @@ class Machine:
         """Whether it runs, and the stand-in for Systems Manager's agent in it."""
         return self.runs and (self.root / ONLINE).exists()
 
-    def boot(self, memory_bytes: int, *, disk_bytes: int | None = None, clock: str = "") -> None:
+    def boot(self, memory_bytes: int, *, disk_bytes: int | None = None) -> None:
         """Start it with so much memory; its disk is the one of its last boot, or a new one."""
         if not namespaces.exists(self.instance.id):
             network.plug(self.instance.id, self.instance.mac)
         self._mount(disk_bytes)
-        clocks.put(self.root, clock)
+        self._memory_bytes = memory_bytes
         self._group.make(memory_bytes)
         self.show_memory()
         self._ending.clear()
@@ -111,9 +113,17 @@ class Machine:
                     self._words(), stdin=subprocess.DEVNULL, stdout=console, stderr=console
                 )
             self._hide_this_machine()
-            if self._process.wait() != _REBOOT:
+            if self._process.wait() != _REBOOT and not self._cut_off:
                 break
+            self._begin_again()
         self._unmount()
+
+    def _begin_again(self) -> None:
+        """Whatever a power cut left running, and nspawn did not take along, is no part of it."""
+        if self._cut_off:
+            self._group.remove()
+            self._group.make(self._memory_bytes)
+        self._cut_off = False
 
     def _hide_this_machine(self) -> None:
         """Over the kernel's own file, which knows of no limit; nspawn cannot do it at its start."""
@@ -175,6 +185,13 @@ class Machine:
     def reboot(self) -> None:
         """As `ec2:RebootInstances`: its own system shuts down, and it starts again."""
         self.run(["systemctl", "reboot"])
+
+    def reset(self) -> None:
+        """As a power cut: no shutdown, and the next boot finds the disk as it was left."""
+        self.leader()
+        self._cut_off = True
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
 
     def power_off(self, *, at_once: bool = False) -> None:
         """Shut it down; by force when it takes too long, or `at_once`."""

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Metadata:
         self._renewing = threading.Lock()
         self.instances: Mapping[str, Instance] = {}  # by private address
         self.slow_seconds = 0.0
+        self.ahead = 0.0
 
     def __call__(self, environ: Mapping[str, Any], start: Any) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -46,6 +48,7 @@ class Metadata:
         self._note(environ, status)
         body = text.encode()
         plain = {"Content-Type": "text/plain", "Content-Length": str(len(body)), "Server": "EC2ws"}
+        plain["Date"] = formatdate(time.time() + self.ahead, usegmt=True)
         start(f"{status} {_REASONS[status]}", list((plain | headers).items()))
         return [body]
 

@@ -62,7 +62,6 @@ class Site:
         self.client_s3 = True
         self.disk_bytes: int | None = None
         self.memory_bytes: int | None = None
-        self.clock = ""
         self.problem = ""  # why the lab is not what the account says
         self.held: set[str] = set()
         self.view = View()
@@ -202,7 +201,7 @@ class Site:
                 return
             _LOG.info("%s boots", machine.instance.id)
             memory = self.memory_bytes or self.account.memory_of(machine.instance.type)
-            machine.boot(memory, disk_bytes=self.disk_bytes, clock=self.clock)
+            machine.boot(memory, disk_bytes=self.disk_bytes)
         elif state in ("stopped", "stopping") and machine.runs:
             _LOG.info("%s is stopped", machine.instance.id)
             machine.power_off()
