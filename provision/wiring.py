@@ -22,7 +22,7 @@ from provision.model.endpoint import Endpoint
 from provision.model.layout import Layout
 from provision.model.report import Finding, Report
 from provision.model.spec import Spec
-from provision.model.status import StatusResult
+from provision.model.status import Backup, StatusResult
 from provision.settings import Settings, python_executable
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.base import DownOptions, Holding, Progress, Remote, Target, UpOptions
@@ -80,7 +80,18 @@ class OpenedStack:
             looking.ask_server,
         )
         in_account = self.spec.target in IN_AN_ACCOUNT
+        if not in_account:
+            seen = replace(seen, backup=self._last_backup())
         return with_lifetime(seen, lifetime, datetime.now(UTC), in_account=in_account)
+
+    def _last_backup(self) -> Backup | None:
+        """The newest of those in the stack's folder; `None` before the first `up`."""
+        from provision.targets.backup_folder import BackupFolder
+
+        if not self.layout.root.exists():
+            return None
+        last = BackupFolder(self.layout.backups / "points").last_made()
+        return Backup(last, "made here" if last else "none: provision backup makes one")
 
     def drift(self, progress: Progress) -> Sequence[str]:
         """What Terraform would change, as lines; raises `UsageError` where it does not work."""

@@ -179,7 +179,7 @@ def _backup(seen: Sight) -> Backup | None:
     if database is None:
         return None
     if not database.backup_days:
-        return Backup("", "RDS keeps none of the database")
+        return Backup("", "RDS makes none by itself; provision backup --list shows the others")
     days = database.backup_days
     kept = f"{days} day" + ("" if days == 1 else "s")
     return Backup(database.restorable, f"RDS restores any moment of the {kept} before")

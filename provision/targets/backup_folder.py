@@ -38,6 +38,13 @@ class BackupFolder:
         """Those that there are, the newest first."""
         return newest_first(self._found())
 
+    def last_made(self) -> str:
+        """When the newest whole one was made, without weighing any; empty without one."""
+        if not self.path.is_dir():
+            return ""
+        manifests = (workspace.read_json(place / _MANIFEST) for place in self.path.iterdir())
+        return max((str(found["created_at"]) for found in manifests if found), default="")
+
     def _found(self) -> Iterator[Backup]:
         if not self.path.is_dir():
             return

@@ -58,7 +58,7 @@ def test_the_last_backup_is_the_newest_whole_one() -> None:
 
 def test_a_folders_backups_are_those_with_a_manifest(tmp_path: Path) -> None:
     folder = BackupFolder(tmp_path / "points")
-    assert folder.all() == ()
+    assert (folder.all(), folder.last_made()) == ((), "")
     for name in ("whole", "cut-off"):
         place = folder.new(name)
         place.mkdir(parents=True)
@@ -70,6 +70,7 @@ def test_a_folders_backups_are_those_with_a_manifest(tmp_path: Path) -> None:
         "whole", ONE.at, True, "3.17.2",
     )  # fmt: skip
     assert (half.name, half.ready, half.bytes) == ("cut-off", False, 5)
+    assert folder.last_made() == ONE.at
     assert folder.new("cut-off") == folder.place("cut-off"), "an unfinished one is gone on with"
     with pytest.raises(UsageError, match="a backup whole already"):
         folder.new("whole")
