@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from provision.adapters.data_program import DataProgram
 from provision.app import data
-from provision.errors import UsageError
+from provision.errors import MissingError, UsageError
 from provision.settings import python_executable
 from provision.targets.base import Progress
 from provision.wiring import IN_AN_ACCOUNT, OpenedStack
@@ -48,21 +48,42 @@ def restore(
     stack: OpenedStack, folder: Path, options: data.RestoreOptions, progress: Progress
 ) -> data.CopyResult:
     """An archive or an mlruns folder into this stack, which is then on the list."""
+    if options.into_existing:
+        _require_mixing(stack)
     result = work(stack, progress).restore(stack.target, stack.spec.name, folder, options)
     stack.remember_if_known()
     return result
 
 
+def _require_mixing(stack: OpenedStack) -> None:
+    """Raise `MissingError` where the database that is filled is a copy of the stack's."""
+    if stack.spec.target in IN_AN_ACCOUNT:
+        raise MissingError(
+            f"{stack.spec.name} is in an account, where nothing is mixed: what is filled there is "
+            "a copy of its database, and what people log meanwhile would be lost",
+            next_step="provision archive it into a folder, restore both into a stack on this "
+            "machine with --into-existing, and move that into a new stack on AWS",
+        )
+
+
 def move(
-    stack: OpenedStack, other: OpenedStack, progress: Progress, *, users: bool
+    stack: OpenedStack,
+    other: OpenedStack,
+    progress: Progress,
+    *,
+    users: bool,
+    into_existing: bool = False,
 ) -> data.CopyResult:
     """Everything of this stack into another one, which is then on the list."""
+    if into_existing:
+        _require_mixing(other)
     if other.layout.root == stack.layout.root:
         raise UsageError(
             f"both specs name the same stack ({stack.layout.root})",
             next_step="give the new stack another name",
         )
-    result = work(stack, progress).move(stack.target, other.target, other.spec.name, users=users)
+    mover, name = work(stack, progress), other.spec.name
+    result = mover.move(stack.target, other.target, name, users=users, into_existing=into_existing)
     other.remember_if_known()
     return result
 

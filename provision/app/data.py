@@ -47,12 +47,14 @@ class CopyResult:
 @dataclass(frozen=True)
 class RestoreOptions:
     """How `restore` was asked: with accounts or without, an archive that somebody went on using,
-    and for an mlruns folder the one behind its served artifact locations.
+    for an mlruns folder the one behind its served artifact locations, and whether the stack may
+    hold other things (`into_existing`); then accounts are left out.
     """
 
     users: bool = True
     changed: bool = False
     artifacts: Path | None = None
+    into_existing: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,12 @@ class DataWork:
     def restore(
         self, target: Target, name: str, folder: Path, options: RestoreOptions
     ) -> CopyResult:
-        """An archive, or an mlruns folder, into an empty stack; one that runs stops meanwhile."""
+        """An archive, or an mlruns folder, into a stack; one that runs stops meanwhile."""
         job = {
             "action": "restore",
             "folder": str(folder),
-            "users": options.users,
+            "users": options.users and not options.into_existing,
+            "room": _room(options.into_existing),
             "changed": options.changed,
             "artifacts": str(options.artifacts) if options.artifacts else None,
         }
@@ -132,19 +135,22 @@ class DataWork:
             now = {"action": "archive", "source": place.to_json(), "folder": str(before)}
             self._run({**now, "users": True, "user": ""})
             then = {"action": "restore", "target": place.to_json(), "folder": str(folder)}
-            options = {"users": True, "changed": False, "artifacts": None, "replace": True}
+            options = {"users": True, "changed": False, "artifacts": None, "room": "replaced"}
             result = self._run({**then, **options})
         return _copied(name, str(folder), result)
 
-    def move(self, source: Target, target: Target, name: str, *, users: bool) -> CopyResult:
-        """Everything of one stack into another, empty one; the source stays as it is."""
+    def move(
+        self, source: Target, target: Target, name: str, *, users: bool, into_existing: bool
+    ) -> CopyResult:
+        """Everything of one stack into another; the source stays as it is."""
         with (
             target.quiet(self._progress),
             source.data(self._progress) as place,
             target.data(self._progress, create=True) as other,
         ):
             job = {"action": "move", "source": place.to_json(), "target": other.to_json()}
-            result = self._run({**job, "users": users})
+            users = users and not into_existing
+            result = self._run({**job, "users": users, "room": _room(into_existing)})
         return _copied(name, "", result)
 
     def gc(
@@ -177,6 +183,10 @@ class DataWork:
             return self._program.run(job, lambda event: shown.hear(event, tell))
 
 
+def _room(into_existing: bool) -> str:
+    return "mixed" if into_existing else "empty"
+
+
 def _collected(trash: Trash, result: Mapping[str, Any]) -> GcResult:
     items = [GcItem(**item) for item in result["items"]]
     kept, deleted = int(result["kept"]), bool(result["deleted"])
@@ -207,6 +217,9 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
         )
     if result.get("skipped"):
         notes.append(f"{result['skipped']} links that lead out of the artifact folder are left out")
+    if renumbered := result.get("renumbered"):
+        pairs = ", ".join(f"{old} is {new}" for old, new in list(renumbered.items())[:10])
+        notes.append(f"experiments with new numbers, as theirs were taken: {pairs}")
     if result.get("gateway_keys"):
         notes.append(
             f"{result['gateway_keys']} API keys of MLflow's gateway were encrypted by the other "

@@ -29,7 +29,7 @@ def folder_of(text: str) -> Path:
 
 
 def restore(arguments: Namespace, ui: Ui) -> int:
-    """Fill an empty stack, or bring one back to a backup."""
+    """Fill a stack, an empty one unless told otherwise, or bring one back to a backup."""
     if arguments.from_backup:
         return backup.restore(arguments, ui)
     stack = open_stack(arguments)
@@ -45,7 +45,9 @@ def restore(arguments: Namespace, ui: Ui) -> int:
             next_step="name the folder that provision archive wrote, or an mlruns folder",
         )
     artifacts = folder_of(arguments.artifacts) if arguments.artifacts else None
-    options = RestoreOptions(not arguments.no_users, arguments.changed, artifacts)
+    options = RestoreOptions(
+        not arguments.no_users, arguments.changed, artifacts, arguments.into_existing
+    )
     result = wiring_data.restore(stack, folder, options, ui)
     ui.result("restore", result, data_texts.restored(result))
     return 0
@@ -55,7 +57,9 @@ def move(arguments: Namespace, ui: Ui) -> int:
     """Copy everything into another stack."""
     stack = open_stack(arguments)
     other = wiring.open_stack(read_settings(arguments.to, arguments.state_dir))
-    result = wiring_data.move(stack, other, ui, users=not arguments.no_users)
+    result = wiring_data.move(
+        stack, other, ui, users=not arguments.no_users, into_existing=arguments.into_existing
+    )
     ui.result("move", result, data_texts.moved(result, stack.spec.name))
     return 0
 

@@ -31,6 +31,8 @@ def data_commands(commands: Subparsers, common: Parser) -> None:
         command.add_argument(
             "--no-users", action="store_true", help="without accounts and permissions"
         )
+    for command in (restore, move):
+        _mixing_flag(command)
     _gc_command(add)
 
 
@@ -73,6 +75,14 @@ def _backup_command(add: Adder) -> None:
     one.add_argument("--list", action="store_true", help="show those that there are")
     one.add_argument("--delete", metavar="NAME", help="delete one for good")
     backup.add_argument("--yes", action="store_true", help="--delete: do not ask before")
+
+
+def _mixing_flag(command: Parser) -> None:
+    command.add_argument(
+        "--into-existing", action="store_true",
+        help="mix it into a stack that holds other things: experiments whose number is taken get "
+        "a new one, accounts stay out",
+    )  # fmt: skip
 
 
 def _gc_command(add: Adder) -> None:

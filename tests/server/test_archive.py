@@ -533,6 +533,53 @@ def test_an_mlruns_folder_is_restored_from_wherever_it_lies_now(
     assert not list(tmp_path.rglob(".provision-mlruns-*"))
 
 
+# -- two stores in one ----------------------------------------------------------------------------
+
+
+def test_two_stores_become_one_where_no_name_and_no_id_is_taken(
+    full: tuple[Place, Any], archived: Path, workshop: Path, tmp_path: Path
+) -> None:
+    target = place_in(tmp_path / "store")
+    program = (
+        "mlflow.set_experiment('own')\n"
+        "with mlflow.start_run() as run:\n"
+        "    mlflow.log_metric('auc', 0.5); mlflow.log_text('mine', 'own.txt')\n"
+        "client.log_batch(client.create_run('0').info.run_id, params=[])\n"
+        "print(run.info.experiment_id)"
+    )
+    assert client_program(target, workshop, program) == "1"
+    before = seen(target, workshop)
+    done = restore(archived, target, room="mixed", users=False).result
+    new = done["renumbered"]
+    assert set(new) == {e["experiment_id"] for e in full[1]["experiments"]} & {"1"}
+    after = seen(target, workshop)
+    added = renumbered(full[1], new)
+    for kind in ("runs", "models", "registry", "prompts", "traces"):
+        both = [json.dumps(item, sort_keys=True) for item in before[kind] + added[kind]]
+        assert sorted(json.dumps(item, sort_keys=True) for item in after[kind]) == sorted(both)
+    names = [e["name"] for e in before["experiments"] + added["experiments"]]
+    assert sorted(e["name"] for e in after["experiments"]) == sorted({*names})
+
+    database = Path(target.database_url.removeprefix("sqlite:///"))
+    mixed = database.read_bytes()
+    error = restore(archived, target, room="mixed", users=False).error
+    assert "experiments of the same name: deleted experiment, models" in error["message"]
+    assert "runs of the same id" in error["message"] and "nothing was changed" in error["next_step"]
+    assert database.read_bytes() == mixed
+
+
+def renumbered(value: Any, new: dict[str, int]) -> Any:
+    """The same with other numbers of experiments, wherever a client is told one."""
+    if isinstance(value, dict):
+        return {
+            key: str(new.get(item, item)) if key == "experiment_id" else renumbered(item, new)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [renumbered(item, new) for item in value]
+    return value
+
+
 # -- the trash ------------------------------------------------------------------------------------
 
 

@@ -71,16 +71,13 @@ def _archive(job: Job, reporter: Reporter) -> dict[str, Any]:
 def _restore(job: Job, reporter: Reporter) -> dict[str, Any]:
     from provision.server.archive import filestore, restoring  # noqa: PLC0415
 
-    folder = Path(job["folder"])
+    folder, room = Path(job["folder"]), job.get("room", "empty")
     with at_hand(Place.from_json(job["target"]), reporter, filled=True) as target:
         if not filestore.is_one(folder):
             source = restoring.from_archive(folder, reporter, changed=bool(job["changed"]))
-            return restoring.restore(
-                source, target, reporter, users=bool(job["users"]),
-                replace=bool(job.get("replace")),
-            )  # fmt: skip
+            return restoring.restore(source, target, reporter, users=bool(job["users"]), room=room)
         with filestore.converted(folder, job.get("artifacts"), target, reporter) as source:
-            return restoring.restore(source, target, reporter, users=False)
+            return restoring.restore(source, target, reporter, users=False, room=room)
 
 
 def _move(job: Job, reporter: Reporter) -> dict[str, Any]:
@@ -89,7 +86,8 @@ def _move(job: Job, reporter: Reporter) -> dict[str, Any]:
     place, other = (Place.from_json(job[name]) for name in ("source", "target"))
     with at_hand(place, reporter) as source, at_hand(other, reporter, filled=True) as target:
         found = restoring.from_stack(source)
-        return restoring.restore(found, target, reporter, users=bool(job["users"]))
+        users, room = bool(job["users"]), job.get("room", "empty")
+        return restoring.restore(found, target, reporter, users=users, room=room)
 
 
 def _collect(job: Job, reporter: Reporter) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def require_empty(connection: Connection, known: Tables, name: str) -> None:
     if found:
         raise RefusedError(
             f"{name} is not empty: {', '.join(found[:6])}; mixing two stores is refused",
-            next_step="restore into another stack (another name in the spec), or "
-            "provision archive this one and provision down --delete-data first",
+            next_step="restore into another stack (another name in the spec), or add "
+            "--into-existing to mix the two",
         )
 
 

@@ -66,9 +66,9 @@ def _copy_table(
     found = Content()
     with explained(f"copying the table {target[1].name}"):
         for batch in tables.batches(*source, names, where(source[1])):
-            rows = _changed(batch, changes)
-            tables.insert(*target, names, rows)
-            found.add(rows)
+            if rows := _changed(batch, changes):
+                tables.insert(*target, names, rows)
+                found.add(rows)
             reporter.advance(len(batch))
     return found
 
@@ -110,6 +110,17 @@ def read(connection: Connection, table: Table, reporter: Reporter) -> Content:
     """What a table holds now."""
     names = [column.name for column in tables.columns_of(table)]
     return tables.content(connection, table, names, reporter.advance)
+
+
+def read_all(connection: Connection, known: Tables, reporter: Reporter) -> Contents:
+    """What all tables hold now."""
+    reporter.phase("looking at what is there", sum(count(connection, t) for t in known.values()))
+    return {name: read(connection, table, reporter) for name, table in known.items()}
+
+
+def together(before: Contents, added: Contents) -> Contents:
+    """What tables hold after more came into them."""
+    return {name: before.get(name, Content()) + content for name, content in added.items()}
 
 
 def to_json(contents: Contents) -> dict[str, Any]:

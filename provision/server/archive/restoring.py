@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
 from provision.errors import RefusedError
 from provision.server import locations
-from provision.server.archive import accounts, copying, files, manifest, stores, sums
+from provision.server.archive import accounts, copying, files, manifest, mixing, stores, sums
 from provision.server.archive.artifacts import Folders, Item, Origin, origin_of, sink_of, spread
 from provision.server.archive.contents import require_empty
 from provision.server.archive.manifest import Manifest
@@ -29,6 +29,8 @@ from provision.server.database import initialise
 from provision.server.places import Place
 from provision.server.schemas import TRACKING, State
 
+Room = Literal["empty", "replaced", "mixed"]
+"""What a target may hold."""
 _SPARES = ".provision-restore-"
 
 
@@ -106,11 +108,12 @@ def _check_files(folder: Path, made: Manifest, reporter: Reporter) -> None:
 
 
 def restore(
-    source: Source, target: Place, reporter: Reporter, *, users: bool, replace: bool = False
+    source: Source, target: Place, reporter: Reporter, *, users: bool, room: Room = "empty"
 ) -> dict[str, Any]:
-    """Copy everything; the target must be empty (`RefusedError` otherwise, nothing was changed).
+    """Copy everything into a target with that room (`RefusedError` otherwise, nothing was changed).
 
-    With `replace`, all its rows go instead, and artifacts of the same names are overwritten.
+    `replaced`: all its rows go, and artifacts of the same names are overwritten. `mixed`: it may
+    hold other things, and `users` are left out; see `mixing.py`.
     """
     with explained(f"restoring into {target.name}"):
         reading_engine = stores.engine_for(source.place.database_url)
@@ -121,19 +124,18 @@ def restore(
             initialise(engine, TRACKING)
         stores.require_current(engine, TRACKING, "the stack's database")
         old, new = (stores.tables_of(one, TRACKING) for one in (reading_engine, engine))
-        if not replace:
-            with stores.snapshot(engine) as looking:
-                require_empty(looking, new, target.name)
         with stores.snapshot(reading_engine) as reading:
+            with stores.snapshot(engine) as looking:
+                _require_room((reading, old), (looking, new), target.name, room)
             origin = source.origin(reading, old)
+            replace = room == "replaced"
             copied = _artifacts(source, origin, target, reporter, replace=replace)
             restored = None
             if users:
                 restored = accounts.restore(source.place, target, reporter, replace=replace)
-            rewriter = _rewriter(origin, target)
+            rewriter = _rewriter(origin, target, mix=room == "mixed")
             with stores.filling(engine) as writing:
-                if not replace:
-                    require_empty(writing, new, source.place.name)
+                _require_room((reading, old), (writing, new), source.place.name, room)
                 contents = _rows(source, (reading, old), (writing, new), rewriter, reporter)
     tables = copying.to_json(contents)
     return {
@@ -144,7 +146,18 @@ def restore(
         "left": rewriter.left,
         "left_examples": rewriter.examples,
         "gateway_keys": contents["secrets"].rows,
+        "renumbered": rewriter.new if isinstance(rewriter, mixing.Mixer) else {},
     }
+
+
+def _require_room(
+    source: tuple[Connection, Tables], target: tuple[Connection, Tables], name: str, room: Room
+) -> None:
+    if room == "empty":
+        require_empty(*target, name)
+    if room == "mixed":
+        mixing.require_only_default_workspace(source[0], source[1].get("workspaces"))
+        mixing.require_no_clash(source, target, name)
 
 
 def rows(place: Place, target: Place, reporter: Reporter) -> dict[str, Any]:
@@ -153,9 +166,9 @@ def rows(place: Place, target: Place, reporter: Reporter) -> dict[str, Any]:
     return restore(source, target, reporter, users=True)
 
 
-def _rewriter(origin: Origin, target: Place) -> Rewriter:
+def _rewriter(origin: Origin, target: Place, *, mix: bool) -> Rewriter:
     back = None if target.served else locations.localiser(Path(target.artifacts), "")
-    return Rewriter(origin.changes(), back)
+    return (mixing.Mixer if mix else Rewriter)(origin.changes(), back)
 
 
 def _rows(
@@ -168,9 +181,14 @@ def _rows(
     if source.expected is not None:
         _require_unchanged(source.expected, reading, reporter)
     target, known = writing
-    copying.clear(target, known)
+    before: copying.Contents = {}
+    if isinstance(rewriter, mixing.Mixer):
+        rewriter.new = mixing.numbers(reading, writing)
+        before = copying.read_all(target, known, reporter)
+    else:
+        copying.clear(target, known)
     contents = copying.copy(reading, writing, rewriter, reporter, "the database")
-    copying.prove(target, known, contents, reporter)
+    copying.prove(target, known, copying.together(before, contents), reporter)
     copying.set_sequences(target, known)
     return contents
 

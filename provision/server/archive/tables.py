@@ -36,6 +36,10 @@ class Content:
         self.rows += len(batch)
         self.digest = (self.digest + sum(map(_digest, batch))) % _MODULUS
 
+    def __add__(self, other: Content) -> Content:
+        """Of both, as the rows of one table."""
+        return Content(self.rows + other.rows, (self.digest + other.digest) % _MODULUS)
+
     def to_json(self) -> dict[str, Any]:
         """As the manifest has it."""
         return {"rows": self.rows, "digest": f"{self.digest:032x}"}
