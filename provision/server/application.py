@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from provision.server import (
     accounts_route,
     check_route,
+    database_refusals,
     environment,
     postgres_dialect,
     proxied_artifacts,
@@ -64,6 +65,7 @@ def build(settings: ServerSettings, on_started: Callable[[], None]) -> ASGIApp:
     if not settings.direct_artifacts:
         proxied_artifacts.install()
     status_route.add(mlflow_server.app, settings)
+    database_refusals.install(mlflow_server.app)
     check_route.add(mlflow_server.app, auth=settings.auth is not None)
     if settings.auth:
         accounts_route.add(mlflow_server.app)

@@ -219,6 +219,10 @@ def test_an_answer_that_is_not_mlflows_is_an_error_of_its_own() -> None:
     [
         (b"HTTP/1.1 404 NOT FOUND\r\nContent-Length: 0\r\n\r\n", None),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"runs": 12}', {"runs": 12}),
+        (
+            b'HTTP/1.1 503 X\r\nContent-Length: 39\r\n\r\n{"error_code": "AWAY", "message": "no"}',
+            {"state": "degraded", "database": {"ok": False, "error": "no"}},
+        ),
     ],
 )
 def test_only_a_server_of_ours_has_a_status(answer: bytes, status: object) -> None:

@@ -100,6 +100,7 @@ def test_what_the_server_does_not_reach_is_named(
         (Failed(502, "", "GET"), "not-ready"),
         (Failed(0, "curl: (60) SSL certificate problem", "GET"), "not-ready"),
         (Failed(503, "busy", "GET"), "not-ready"),
+        (Failed(503, '{"error_code": "X", "message": "away"}', "GET"), "database-unreachable"),
     ],
 )
 def test_a_way_that_is_barred_is_named(

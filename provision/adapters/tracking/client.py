@@ -169,7 +169,7 @@ class TrackingClient:
             return None
         if answer.status != 503:
             raise_for_status("GET /provision/status", answer)
-        return {**json_object(answer), **certificate_of(self._connection.sock)}
+        return {**_of_itself(json_object(answer)), **certificate_of(self._connection.sock)}
 
     def create_experiment(self, name: str) -> str:
         """Create an experiment and return its id."""
@@ -359,3 +359,10 @@ class TrackingClient:
 
 def _milliseconds() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _of_itself(told: dict[str, Any]) -> dict[str, Any]:
+    """With accounts, a database that is away is met before the question about it is."""
+    if "error_code" not in told:
+        return told
+    return {"state": "degraded", "database": {"ok": False, "error": told.get("message")}}

@@ -61,11 +61,8 @@ def _status(host: Host) -> dict[str, Any]:
 
 
 def _document(error: Failed) -> Any:
-    if error.status == 503:
-        try:
-            return json.loads(error.text)
-        except ValueError:
-            pass
+    if error.status == 503 and (told := _told(error.text)):
+        return told
     if error.status == 401:
         raise HostError(
             "admin-refused-by-server",
@@ -80,6 +77,18 @@ def _document(error: Failed) -> Any:
         command=f"GET {STATUS}",
         tail=error.text.splitlines()[-5:],
     ) from error
+
+
+def _told(text: str) -> dict[str, Any]:
+    """The server's word on itself; nothing for an answer of somebody else."""
+    try:
+        found = dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {}
+    if "error_code" in found:
+        # With accounts, a database that is away is met before the question about it is.
+        return {"database": {"error": found.get("message")}}
+    return found
 
 
 def _unreachable(what: str, problem: str) -> HostError:
