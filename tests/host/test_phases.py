@@ -95,6 +95,14 @@ def test_small_machines_get_swap_and_containers_none(machine: Machine, told: Tol
     assert not unit.exists() and not machine.places.at("/opt/provision/swap").exists()
 
 
+def test_a_user_whose_making_was_cut_off_gets_its_group(machine: Machine, told: Told) -> None:
+    machine.commands.fail("id -gn mlflow", "cannot find name for group ID 995")
+    machine.commands.answers["id -g mlflow"] = "995\n"
+    system.run(machine.host, told)
+    assert "groupadd --system --gid 995 mlflow" in machine.commands.asked
+    assert "the group mlflow" in told.changes
+
+
 def test_a_full_disk_is_named_before_anything_else(
     machine: Machine, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from provision.host import files, models
+from provision.host import files, models, users
 from provision.host.failures import HostError
 from provision.host.phases.bundle import code_folder
 from provision.host.phases.environment import environment_folder, uv_program
@@ -47,7 +47,7 @@ def run(host: Host, step: Step) -> None:
         _give_up(host, wanted, why)
         step.detail(f"no model is served: {why}")
         return
-    _make_user(host, step)
+    users.ensure(host, step, SERVING_USER, host.places.models)
     _write_units(host, step)
     step.detail("; ".join(_tried(host, model, step) for model in wanted))
 
@@ -144,16 +144,6 @@ def _write_units(host: Host, step: Step) -> None:
     if any(new):
         host.commands.run("systemctl", "daemon-reload")
         step.changed("the units of models")
-
-
-def _make_user(host: Host, step: Step) -> None:
-    if host.commands.succeeds("id", SERVING_USER):
-        return
-    host.commands.run(
-        "useradd", "--system", "--user-group", "--home-dir", str(host.places.models),
-        "--no-create-home", "--shell", "/usr/sbin/nologin", SERVING_USER,
-    )  # fmt: skip
-    step.changed(f"the user {SERVING_USER}")
 
 
 # -- one model ------------------------------------------------------------------------------------

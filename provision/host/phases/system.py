@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from provision.host import files
+from provision.host import files, users
 from provision.host.commands import disk_full
 from provision.host.failures import HostError
 from provision.host.machine import machine
@@ -28,7 +28,7 @@ _ENVIRONMENT_BYTES: Final = 1600 * MIB  # the wheels while they are unpacked, an
 def run(host: Host, step: Step) -> None:
     """Make what everything else stands on."""
     _check_space(host)
-    _user(host, step)
+    users.ensure(host, step, SERVER_USER, host.places.server)
     _folders(host, step)
     if encrypted_sources(host.places.at("/etc/apt")):
         step.changed("package sources over https")
@@ -42,16 +42,6 @@ def _check_space(host: Host) -> None:
     needed = _LEAST_FREE if host.places.python.exists() else _ENVIRONMENT_BYTES
     if free < needed:
         raise disk_full(f"{free // MIB} MiB are free, {needed // MIB} MiB are needed")
-
-
-def _user(host: Host, step: Step) -> None:
-    if host.commands.succeeds("id", SERVER_USER):
-        return
-    host.commands.run(
-        "useradd", "--system", "--user-group", "--home-dir", str(host.places.server),
-        "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER,
-    )  # fmt: skip
-    step.changed(f"the user {SERVER_USER}")
 
 
 def _folders(host: Host, step: Step) -> None:
