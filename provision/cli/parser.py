@@ -233,7 +233,7 @@ def _serve_command(commands: Subparsers, common: Parser) -> None:
     serve.add_argument("--port", type=_port, metavar="N", help="listen on this port from now on")
     serve.add_argument(
         "--memory", type=_memory, metavar="SIZE",
-        help="target aws: what all its versions may use together, such as 800MiB (default: 600MiB)",
+        help="target aws: what all its versions may use together, such as 800MiB (600MiB)",
     )  # fmt: skip
     what = serve.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="show what is served")

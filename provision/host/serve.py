@@ -17,7 +17,8 @@ from provision.host.failures import HostError
 from provision.host.phases import models as units
 from provision.host.phases import service, settings
 from provision.host.run import Host
-from provision.model.serving import ModelRef, Served, ServiceState
+from provision.model.serving import ModelRef, Served, ServiceHealth, ServiceState
+from provision.model.sizing import MODEL_MIB
 
 
 class _Said:
@@ -41,7 +42,10 @@ class _Said:
 
 
 def answer(host: Host, wish: str, say: Callable[[str], None]) -> str:
-    """Do what one wish asks for: `{"do": "serve", "model": URI, "memory": MIB}`, `stop`, `list`."""
+    """Do what one wish asks for: `{"do": "serve", "model": URI, "memory": MIB}`, `stop`, `list`.
+
+    Without `memory` it is what the model had before, or the usual.
+    """
     try:
         asked = dict(json.loads(wish))
         acts = {"serve": serve, "stop": stop, "list": lambda host, *_: services(host)}
@@ -54,14 +58,15 @@ def answer(host: Host, wish: str, say: Callable[[str], None]) -> str:
 def serve(host: Host, asked: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Serve a model from now on. Raises ProvisionError where it does not fit."""
     _require_machine(host)
-    wanted = Served(ModelRef.parse(asked["model"]).uri, int(asked["memory"]))
-    before = models.listed(host.places)
+    ref, before = ModelRef.parse(asked["model"]), models.listed(host.places)
+    known = next((model.memory for model in before if model.ref == ref), MODEL_MIB)
+    wanted = Served(ref.uri, int(asked.get("memory", known)))
     after = [*(model for model in before if model.ref != wanted.ref), wanted]
     if why := models.problem(host, after):
         raise HostError(
             "too-small", f"{wanted.uri} does not fit: {why}", next_step=models.WHAT_HELPS
         )
-    if wanted in before and units.runs(host, wanted):
+    if wanted in before and _state(host, wanted)["health"] in ("ready", "starting"):
         return {"changed": False}
     models.keep(host, after)
     units.begin_anew(host, wanted)
@@ -90,11 +95,8 @@ def _state(host: Host, model: Served) -> dict[str, Any]:
     text = files.read(units.folder_of(host.places, model) / "state.json")
     state = ServiceState.from_json(json.loads(text or "null")) or ServiceState(model.uri, "")
     told = {**state.to_json(), "slug": model.ref.slug, "memory": model.memory}
-    return (
-        told
-        if state.health == "failed" or units.runs(host, model)
-        else told | {"health": "stopped"}
-    )
+    stopped = state.health != ServiceHealth.FAILED and not units.runs(host, model)
+    return told | ({"health": ServiceHealth.STOPPED} if stopped else {})
 
 
 def _apply(host: Host, say: Callable[[str], None]) -> None:

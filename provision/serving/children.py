@@ -7,12 +7,14 @@ import json
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 PROGRAM: Final = ("-P", "-m", "provision.server.scoring")
 _STOP_SECONDS: Final = 10.0
+_STARTER_SECONDS: Final = 30.0
 _NO_ROOM: Final = (
     "it was killed, most likely because it needs more memory than it may have: provision serve "
     "--memory gives it more"
@@ -89,14 +91,25 @@ class LentChild:
 
     def __init__(self, starter: str, python: str, files: Path, name: str) -> None:
         self.socket = str(Path(starter).with_name(name))
-        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._said: Mapping[str, Any] | None = None
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._line.connect(starter)
+            self._reach(starter)
             wish = {"python": python, "files": str(files), "socket": name}
             self._line.sendall(json.dumps(wish).encode() + b"\n")
         except OSError as error:
             self._over(f"its starter does not answer: {error.strerror}")
+
+    def _reach(self, starter: str) -> None:
+        """Both begin together, and which of them is ready first is chance."""
+        deadline = time.monotonic() + _STARTER_SECONDS
+        while True:
+            try:
+                return self._line.connect(starter)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def _over(self, why: str) -> None:
         self._said = {"code": 1, "why": why}

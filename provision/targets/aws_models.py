@@ -12,7 +12,7 @@ from typing import Any, Final
 from provision.adapters.cloud.commands import run_on_machine
 from provision.errors import ProvisionError, RefusedError, UsageError
 from provision.model.serving import ROUTE, ModelRef, ServiceHealth, ServiceState
-from provision.model.sizing import MIB, MODEL_MIB
+from provision.model.sizing import MIB
 from provision.targets.aws_remote import AwsRemote
 from provision.targets.base import Progress
 
@@ -54,9 +54,9 @@ class AwsServices:
                 "--port has no effect here: models answer on 443, below the server's own address",
                 next_step="leave it out",
             )
-        mib = MODEL_MIB if memory is None else memory // MIB
+        limit = {} if memory is None else {"memory": memory // MIB}
         with progress.step("telling the machine to serve it"):
-            told = self._ask({"do": "serve", "model": ref.uri, "memory": mib})
+            told = self._ask({"do": "serve", "model": ref.uri, **limit})
         try:
             return self._wait(ref, progress), bool(told["changed"])
         except (KeyboardInterrupt, ProvisionError):

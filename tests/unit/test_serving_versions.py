@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.serving import packages, starter
+from provision.serving import children, packages, starter
 from provision.serving.children import LentChild
 from provision.serving.fetching import forget
 from provision.serving.scorer import ScoringError
@@ -147,7 +147,10 @@ def test_a_version_that_was_killed_is_told_about_memory(control: str, tmp_path: 
     assert "--memory" in child.why()
 
 
-def test_without_a_starter_there_is_no_version(tmp_path: Path) -> None:
+def test_without_a_starter_there_is_no_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "_STARTER_SECONDS", 0.0)
     child = LentChild(str(tmp_path / "nobody"), sys.executable, Path("/files"), "v.sock")
     assert child.ended() == 1
     assert "does not answer" in child.why()
