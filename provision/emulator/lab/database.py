@@ -9,12 +9,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 
 from provision.emulator.lab import addresses, namespaces, network
 from provision.emulator.lab.authority import Authority
 from provision.emulator.lab.needs import postgres_folder
+from provision.emulator.lab.superuser import Superuser
 from provision.emulator.lab.system import located, run, write
 from provision.emulator.lab.view import Account
 from provision.emulator.lab.view import Database as Asked
@@ -44,7 +46,7 @@ log_line_prefix = '%m [%p] %u@%d %h '
 """
 
 
-class Database:
+class Database(Superuser):
     """One database of the account; `given` fills its data where it comes from a snapshot."""
 
     def __init__(
@@ -90,7 +92,7 @@ class Database:
             self._initialise()
         self._process = self._launch()
         deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
+        while not self.answers():
             if not self.runs or time.monotonic() > deadline:
                 raise ProvisionError(
                     f"the database {self.identifier} does not start",
@@ -137,26 +139,13 @@ class Database:
         with (self._folder / "postgres.log").open("ab") as log:
             return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    def _answers(self) -> bool:
-        try:
-            self.tell("select 1")
-        except psycopg2.OperationalError:
-            return False
-        return True
-
-    def tell(self, statement: str, *values: str) -> None:
-        """Run one statement as the superuser that RDS keeps for itself."""
+    def connected(self) -> Any:
+        """By the port that only the lab's own account can reach."""
         with namespaces.entered(self._space):
-            connection = psycopg2.connect(
+            return psycopg2.connect(
                 host="127.0.0.1", user=_SUPERUSER, dbname="postgres", sslmode="disable",
                 connect_timeout=5,
             )  # fmt: skip
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement, values or None)
-        finally:
-            connection.close()
 
     def _make_master(self, asked: Asked, account: Account) -> None:
         """RDS' master has these rights and no more (user guide, "Master user account")."""
@@ -182,10 +171,6 @@ class Database:
             namespaces.within(self._space, words),
             doing=f"take a snapshot of the database {self.identifier}",
         )
-
-    def set_password(self, user: str, password: str) -> None:
-        """Change a role's password, as a rotation does."""
-        self.tell(f'alter role "{user}" password %s', password)
 
     def restart(self, *, seconds_down: float = 0.0) -> None:
         """As `rds:RebootDBInstance`: every connection ends, and it is away for a while."""

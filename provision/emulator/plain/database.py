@@ -20,6 +20,7 @@ import psycopg2
 
 from provision.emulator.lab.authority import Authority
 from provision.emulator.lab.needs import postgres_folder
+from provision.emulator.lab.superuser import Superuser
 from provision.errors import MissingError, ProvisionError
 
 HOST = "localhost"
@@ -49,7 +50,7 @@ def programs() -> Path:
     return folder
 
 
-class Database:
+class Database(Superuser):
     """One database of the account. Its folder lies where PostgreSQL's own account can go."""
 
     def __init__(self, root: Authority, identifier: str, records: Path, resource: str) -> None:
@@ -133,7 +134,7 @@ class Database:
         told = {"pid": self._process.pid, "folder": str(self._folder)}
         self._record.write_text(json.dumps(told), encoding="utf-8")
         deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
+        while not self.answers():
             if not self.runs or time.monotonic() > deadline:
                 raise self._failed((self._folder / "log").read_text(errors="replace"))
             time.sleep(0.1)
@@ -145,25 +146,12 @@ class Database:
             next_step="mend what it says (free space, ports), then run this again",
         )
 
-    def _answers(self) -> bool:
-        try:
-            self.tell("select 1")
-        except psycopg2.OperationalError:
-            return False
-        return True
-
-    def tell(self, statement: str, *values: str) -> None:
-        """Run one statement as the superuser that RDS keeps for itself."""
-        connection = psycopg2.connect(
+    def connected(self) -> Any:
+        """By the port of this machine."""
+        return psycopg2.connect(
             host="127.0.0.1", port=self.port, user=_SUPERUSER, password=self._password,
             dbname="postgres", connect_timeout=5,
         )  # fmt: skip
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement, values or None)
-        finally:
-            connection.close()
 
     def copy_to(self, folder: Path) -> None:
         """Its data as of one moment, while it serves."""
@@ -175,10 +163,6 @@ class Database:
         )  # fmt: skip
         if done.returncode:
             raise self._failed(done.stderr)
-
-    def set_password(self, user: str, password: str) -> None:
-        """Change a role's password, as a rotation does."""
-        self.tell(f'alter role "{user}" password %s', password)
 
     def remove(self) -> None:
         """Away with it and its data."""
