@@ -30,7 +30,7 @@ ARROWS = {
     "cli": {
         "cli", "app", "model", "targets.base", "wiring", "wiring_backups", "wiring_check",
         "wiring_data", "wiring_audit", "wiring_doctor", "wiring_people", "wiring_rehearsal",
-        "wiring_time", "offline", "looking", "settings", "ui",
+        "wiring_time", "wiring_upgrade", "offline", "looking", "settings", "ui",
         "errors", "_version", "adapters.workspace", "wiring_compose",
     },
     "": None,

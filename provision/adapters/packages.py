@@ -7,6 +7,7 @@ import socket
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as _version
 from importlib.resources import files
+from pathlib import Path
 
 
 def installed_version(distribution: str) -> str | None:
@@ -15,6 +16,14 @@ def installed_version(distribution: str) -> str | None:
         return _version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def is_in(python: str, distribution: str, version: str) -> bool:
+    """Whether another environment, whose interpreter this is, has that very version."""
+    if not python or not Path(python).exists():
+        return False
+    libraries = (Path(python).parent.parent / "lib").glob("python*/site-packages")
+    return any((place / f"{distribution}-{version}.dist-info").is_dir() for place in libraries)
 
 
 def python_version() -> str:

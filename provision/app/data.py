@@ -139,6 +139,12 @@ class DataWork:
             result = self._run({**then, **options})
         return _copied(name, str(folder), result)
 
+    def migrate(self, place: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """A copy's databases to the schema of this MLflow; what was migrated."""
+        found = self._run({"action": "migrate", "source": place})
+        schemas: dict[str, dict[str, Any]] = found["schemas"]
+        return schemas
+
     def move(
         self, source: Target, target: Target, name: str, *, users: bool, into_existing: bool
     ) -> CopyResult:

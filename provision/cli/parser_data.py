@@ -34,6 +34,11 @@ def data_commands(commands: Subparsers, common: Parser) -> None:
     for command in (restore, move):
         _mixing_flag(command)
     _gc_command(add)
+    upgrade = add(
+        "upgrade", lazy("upgrade", "upgrade"), "move the server to this version's MLflow, or back",
+        "provision upgrade", "provision upgrade --yes",
+    )  # fmt: skip
+    upgrade.add_argument("--yes", action="store_true", help="do not ask before")
 
 
 def _archive_command(add: Adder) -> Parser:

@@ -247,13 +247,13 @@ class LocalTarget:
             auth=spec.access.auth,
             artifacts=str(self._layout.artifacts),
             mlflow_version=self._host.mlflow_version,
+            python=self._host.python,
             sizing=str(wanted),
             fingerprint="",
             database_port=stored.database_port if stored else 0,
             created_at=(stored.created_at if stored else "") or self._now(),
         )
-        digest = settings.fingerprint(record, wanted, spec, self._host)
-        return replace(record, fingerprint=digest)
+        return replace(record, fingerprint=settings.fingerprint(record, wanted, spec, self._host))
 
     def _runs_already(self, record: StackRecord) -> bool:
         stored = self._stored()

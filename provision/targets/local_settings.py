@@ -73,7 +73,9 @@ def port_for(spec: Spec, asked: int | None, stored: StackRecord | None) -> int:
 def fingerprint(record: StackRecord, sizing: Sizing, spec: Spec, host: Host) -> str:
     """A digest of all that makes a running server the wanted one; the database's port does not."""
     facts: dict[str, object] = {
-        "record": asdict(replace(record, database_port=0, fingerprint="", created_at="")),
+        "record": asdict(
+            replace(record, database_port=0, fingerprint="", created_at="", python="")
+        ),
         "sizing": asdict(sizing),
         "hosts": allowed_hosts(spec, host, record.port),
         "origins": list(spec.access.allowed_origins),

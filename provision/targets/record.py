@@ -21,7 +21,8 @@ class StackRecord:
     """What was asked for and where it listens.
 
     `fingerprint` is a digest of the settings that the running server was started with;
-    `port` survives restarts, so that the tracking URI does too.
+    `port` survives restarts, so that the tracking URI does too. `python` is the interpreter whose
+    environment has the server's MLflow.
     """
 
     name: str
@@ -38,6 +39,7 @@ class StackRecord:
     fingerprint: str
     database_port: int = 0
     created_at: str = ""
+    python: str = ""
 
     @property
     def uri(self) -> str:

@@ -27,8 +27,8 @@ REWRITE = "PROVISION_REWRITE_EXPECTED"
 COMMANDS = (
     "init", "validate", "schema", "doctor", "plan", "up", "status", "list", "down", "unlock",
     "check", "audit", "explain", "env", "open", "logs", "serve", "archive", "backup", "restore",
-    "move", "gc", "users", "handout", "cost", "pause", "resume", "extend", "repair", "tunnel",
-    "ssh", "emulate", "rehearse", "version", "completion",
+    "move", "gc", "upgrade", "users", "handout", "cost", "pause", "resume", "extend", "repair",
+    "tunnel", "ssh", "emulate", "rehearse", "version", "completion",
 )  # fmt: skip
 GOOD = "name: churn\nserver:\n  port: 5999\n"
 BAD = "nmae: x\nserver:\n  prot: 5000\n  memory: lots\ntarget: lokal\n"
@@ -77,6 +77,9 @@ CASES: dict[str, tuple[str | None, str]] = {
     "restore-nothing": (GOOD, "restore"),
     "restore-two-things": (GOOD, "restore there --from-backup b"),
     "restore-no-backup": (GOOD, "restore --from-backup b --yes"),
+    "upgrade-never-started": (GOOD, "upgrade"),
+    "upgrade-in-containers": (GOOD + "target: compose\n", "upgrade"),
+    "upgrade-on-aws": (_AWS, "upgrade"),
     "backup-never-started": (GOOD, "backup"),
     "backup-bad-name": (GOOD, "backup Friday!"),
     "backup-list-empty": (GOOD, "backup --list"),

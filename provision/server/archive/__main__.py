@@ -53,7 +53,13 @@ def _end_with_the_caller() -> None:
 def _job(job: Job) -> Callable[[Job, Reporter], dict[str, Any]]:
     # What loads MLflow's migrations tells about them; these runs create databases by the dozen.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    known = {"archive": _archive, "restore": _restore, "move": _move, "collect": _collect}
+    known = {
+        "archive": _archive,
+        "restore": _restore,
+        "move": _move,
+        "migrate": _migrate,
+        "collect": _collect,
+    }
     action = str(job.get("action"))
     if action not in known:
         raise UsageError(f"{action}: not a job of this program", next_step="provision --help")
@@ -88,6 +94,12 @@ def _move(job: Job, reporter: Reporter) -> dict[str, Any]:
         found = restoring.from_stack(source)
         users, room = bool(job["users"]), job.get("room", "empty")
         return restoring.restore(found, target, reporter, users=users, room=room)
+
+
+def _migrate(job: Job, reporter: Reporter) -> dict[str, Any]:
+    from provision.server.archive.migrating import migrate  # noqa: PLC0415
+
+    return migrate(Place.from_json(job["source"]), reporter)
 
 
 def _collect(job: Job, reporter: Reporter) -> dict[str, Any]:
