@@ -1,4 +1,4 @@
-"""The command line for what a stack holds: archive, backup, restore, move, gc."""
+"""The command line for what a stack holds: archive, backup, restore, move, gc, upgrade."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def data_commands(commands: Subparsers, common: Parser) -> None:
-    """Add archive, backup, restore, move and gc."""
+    """Add archive, backup, restore, move, gc and upgrade."""
     add = Adder(commands, common)
     archive = _archive_command(add)
     _backup_command(add)
@@ -34,6 +34,10 @@ def data_commands(commands: Subparsers, common: Parser) -> None:
     for command in (restore, move):
         _mixing_flag(command)
     _gc_command(add)
+    _upgrade_command(add)
+
+
+def _upgrade_command(add: Adder) -> None:
     upgrade = add(
         "upgrade", lazy("upgrade", "upgrade"), "move the server to this version's MLflow, or back",
         "provision upgrade", "provision upgrade --yes",
