@@ -65,6 +65,14 @@ class MemoryServer:
         self._enter("download_stream")
         yield self.files[path]
 
+    def upload_direct(self, path: str, size: int, blocks: Iterable[bytes]) -> None:
+        self._enter("upload_direct")
+        self.files[path] = b"".join(blocks)
+
+    def download_direct(self, path: str) -> Iterator[bytes]:
+        self._enter("download_direct")
+        yield self.files[path]
+
     def resolve(self) -> tuple[str, ...]:
         self._enter("resolve")
         return self.addresses

@@ -123,17 +123,20 @@ def frozen_roots(session: Session) -> str:
 
 
 def large(session: Session) -> str:
-    """Send an artifact of the wanted size up and down, a block at a time."""
+    """Send an artifact of the wanted size up and down, a block at a time, as clients would."""
+    server, direct = session.server, session.endpoint.direct
     path = f"{session.folder}/provision-check-large.bin"
     # The same block again and again: its digest is known without keeping what was sent.
     block = secrets.token_bytes(_BLOCK)
     with _told_more(session, session.large):
-        session.server.upload_stream(path, session.large, _blocks(block, session.large))
+        send = server.upload_direct if direct else server.upload_stream
+        send(path, session.large, _blocks(block, session.large))
     sent = _sha256(_blocks(block, session.large))
-    got = _sha256(session.server.download_stream(path))
+    got = _sha256(server.download_direct(path) if direct else server.download_stream(path))
     if sent != got:
         raise ProblemError("large-artifact.differs", f"sent SHA-256 {sent}, got {got}")
-    return f"{format_size(session.large)}, SHA-256 {got[:12]}..."
+    way = ", straight to and from the store" if direct else ""
+    return f"{format_size(session.large)}{way}, SHA-256 {got[:12]}..."
 
 
 def registry(session: Session) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from provision.model.endpoint import Endpoint
 from provision.model.findings import PROBLEMS
-from provision.model.tracking import Answer, ErrorKind, TrackingError, json_object
+from provision.model.tracking import SIGNED_ADDRESS, Answer, ErrorKind, TrackingError, json_object
 
 _INVALID_HOST: Final = "invalid host header"
 # The layers that the first exchange goes through.
@@ -132,6 +132,8 @@ def _of_refusal(layer: str, error: TrackingError) -> str:
 def _of_large(error: TrackingError) -> str:
     if error.status == 413:
         return "large-artifact.too-large"
+    if error.reason == SIGNED_ADDRESS:
+        return "large-artifact.store-unreachable"
     words = of_server_words(error.body.lower())
     if error.status == 507 or words == "http.disk-full":
         return "large-artifact.disk-full"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from provision.errors import ProvisionError
 
@@ -25,6 +25,10 @@ class ErrorKind(StrEnum):
     NOT_HTTP = "not-http"
     STATUS = "status"
     NOT_JSON = "not-json"
+
+
+SIGNED_ADDRESS: Final = "signed-address"
+"""The reason of an error at the artifact store itself, which clients reach past the server."""
 
 
 class TrackingError(ProvisionError):

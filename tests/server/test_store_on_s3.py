@@ -5,15 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from provision.adapters.tracking import TrackingClient, direct
+from provision.adapters.tracking.direct import PART_BYTES
+from provision.app.check import Looks, check
 from provision.emulator.server import Server as Account
+from provision.model.diagnosis import of_error
+from provision.model.endpoint import Credentials, Endpoint
+from provision.model.tracking import Answer, TrackingError
 from provision.server.store_refusals import right_of
+from tests.mlflow_servers import free_port
 from tests.server.running import ADMIN, Server, auth_for, serving, settings_for
 
 BUCKET = "provision-demo"
@@ -101,6 +111,41 @@ def test_an_artifact_goes_through_and_a_missing_right_is_named(store: Store) -> 
     assert "Traceback" not in log
     store.deny()
     assert store.call("GET", PATH).status == 200
+
+
+@pytest.mark.slow
+def test_a_check_sends_large_files_as_clients_do_straight_to_the_store(
+    store: Store, tmp_path: Path
+) -> None:
+    store.deny()
+    (tmp_path / "password").write_text(ADMIN[1])
+    endpoint = Endpoint(
+        "t", f"http://127.0.0.1:{store.server.settings.port}", version("mlflow"),
+        Credentials(ADMIN[0], tmp_path / "password"), direct=True,
+    )  # fmt: skip
+    looks = Looks(version("mlflow"), large=2 * PART_BYTES + 7)
+    report = check(endpoint, TrackingClient.from_endpoint, time.perf_counter, looks)
+    assert report.passed, report.first_failure
+    told = [f.observed for f in report.findings if f.id == "large-artifact"]
+    assert ["straight to and from the store" in words for words in told] == [True]
+    left = store.client("s3").list_multipart_uploads(Bucket=BUCKET)
+    assert not left.get("Uploads")
+
+
+def test_a_store_that_only_the_server_reaches_is_named_without_what_was_signed() -> None:
+    asked: list[str] = []
+
+    def ask(_method: str, path: str, *_: object) -> Answer:
+        asked.append(path)
+        signed = f"http://127.0.0.1:{free_port()}/b/k?X-Amz-Signature=secret"
+        begun = {"upload_id": "u", "credentials": [{"part_number": 1, "url": signed}]}
+        return Answer(200, {}, json.dumps(begun).encode())
+
+    with pytest.raises(TrackingError) as caught:
+        direct.upload(ask, "1/a/artifacts/large.bin", 4, [b"four"], 5)
+    assert of_error("large-artifact", caught.value) == "large-artifact.store-unreachable"
+    assert "secret" not in caught.value.message
+    assert [path.split("/")[5] for path in asked] == ["create", "abort"]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,13 @@ PROBLEMS: Final = (
         "`WORKER TIMEOUT` in the server's log",
     ),
     Problem(
+        "large-artifact.store-unreachable",
+        "Clients send and fetch large files straight at the artifact store (`mode: direct`), and "
+        "this machine does not get through to it; MLflow's client tries for minutes.",
+        "Let this network reach the store (S3 by HTTPS, past the proxy), or set `mode: proxied` "
+        "under `artifacts` and run `provision up`: then all goes through the server.",
+    ),
+    Problem(
         "large-artifact.disk-full",
         "The server's disk has no room for {large_size}: MLflow and some proxies put a whole "
         "upload into a temporary file first.",
