@@ -48,9 +48,14 @@ def audit(
     private = _private(stack, in_account=in_account)
     open_now = open_to_others(private) if fix else []
     close_to_others(open_now)
-    made = _in_account(stack) if in_account else _here(stack)
-    findings = ask(made, time.monotonic, SECONDS, on_finding).findings()
     mended = [str(path) for path in open_now]
+    if in_account:
+        looked = _in_account(stack)
+        mended += looked.shut() if fix else []
+        made = [_holes(stack.require_endpoint().mlflow_version), *looked.questions()]
+    else:
+        made = list(_here(stack))
+    findings = ask(made, time.monotonic, SECONDS, on_finding).findings()
     result = audit_result(stack.spec.name, stack.spec.target, findings, mended)
     seen = Security(wiring.now(), result.passed, result.severities)
     last_audit.write(stack.layout.root, in_account=in_account, security=seen)
@@ -103,10 +108,10 @@ def _here(stack: wiring.OpenedStack) -> Sequence[Question]:
     return made
 
 
-def _in_account(stack: wiring.OpenedStack) -> Sequence[Question]:
+def _in_account(stack: wiring.OpenedStack) -> account_audit.AccountAudit:
     paths = AwsPaths.below(stack.layout.root)
     record = AwsRecord.from_json(workspace.read_json(paths.record))
-    endpoint = stack.require_endpoint()
+    stack.require_endpoint()
     if record is None or not record.applied_at:
         raise MissingError(
             f"{stack.spec.name} was never brought up from here", next_step="provision up"
@@ -120,7 +125,7 @@ def _in_account(stack: wiring.OpenedStack) -> Sequence[Question]:
     opening = Opening(access, identity_of(cloud), cloud)
     outputs = Outputs.from_json(record.outputs)
     secrets = account_audit.known_secrets(opening, outputs, paths)
-    looked = account_audit.AccountAudit(
+    return account_audit.AccountAudit(
         spec=stack.spec,
         paths=paths,
         opening=opening,
@@ -129,4 +134,3 @@ def _in_account(stack: wiring.OpenedStack) -> Sequence[Question]:
         spec_folder=stack.settings.spec_file.parent,
         ask_machine=stack.require_remote().run if opening.access.boots else None,
     )
-    return [_holes(endpoint.mlflow_version), *looked.questions()]

@@ -22,5 +22,7 @@ def doctor_commands(commands: Subparsers, common: Parser) -> None:
         "look for secrets in wrong places, open doors, rights too many, known holes",
         "provision audit", "provision audit --fix", "provision audit --sarif audit.sarif --json",
     )  # fmt: skip
-    audit.add_argument("--fix", action="store_true", help="mend what is safe to mend (file modes)")
+    audit.add_argument(
+        "--fix", action="store_true", help="mend what is safe to mend (file modes, doors)"
+    )
     audit.add_argument("--sarif", metavar="FILE", help="also write a SARIF 2.1.0 file")

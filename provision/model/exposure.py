@@ -34,9 +34,14 @@ class Rule:
         return f"port {ports} from {self.source}"
 
 
+def beyond(rules: Sequence[Rule], ingress: Collection[str]) -> list[Rule]:
+    """Those that let in more than the server's port from what the spec names."""
+    return [rule for rule in rules if not rule.is_https or rule.source not in ingress]
+
+
 def of_machine(rules: Sequence[Rule], ingress: Collection[str], *, accounts: bool) -> Verdict:
     """What the machine's security groups mean; `ingress` is what the spec lets in."""
-    other = [rule for rule in rules if not rule.is_https or rule.source not in ingress]
+    other = beyond(rules, ingress)
     if other:
         facts = {"rules": ", ".join(map(str, other))}
         return Verdict(", ".join(map(str, rules)), "exposure.other-way-in", facts)

@@ -15,6 +15,7 @@ from provision.adapters.cloud.host import read_console
 from provision.adapters.cloud.last_used import age_in_days, unused_services
 from provision.adapters.cloud.session import Cloud
 from provision.adapters.cloud.shared_state import read_shared
+from provision.adapters.cloud.ways_in import revoke
 from provision.adapters.searching import Search, secrets_in
 from provision.errors import MissingError, ProvisionError
 from provision.model import exposure, role_policy
@@ -105,6 +106,22 @@ class AccountAudit:
             *([question("tls-floor", self._tls)] if self._is_reached else []),
         ]
 
+    def shut(self) -> list[str]:
+        """Take out of the security groups what neither spec nor server needs; says what it was."""
+        cloud, done = self.opening.cloud, []
+        servers = self._groups()
+        meant = dict.fromkeys(servers, self.spec.aws.ingress)
+        for group in [*servers, *self._database_groups()]:
+            rules = inspection.ways_in(cloud, [group])
+            if group in meant:
+                more = exposure.beyond(rules, meant[group])
+            else:
+                more = [rule for rule in rules if rule.source not in servers]
+            if more:
+                revoke(cloud, group, more)
+                done += [f"{rule}, out of {group}" for rule in more]
+        return done
+
     @property
     def _is_reached(self) -> bool:
         """Whether a machine boots there, and somebody may reach it without a tunnel."""
@@ -191,10 +208,13 @@ class AccountAudit:
         accounts = self.spec.access.auth == "basic"
         return exposure.of_machine(rules, self.spec.aws.ingress, accounts=accounts)
 
+    def _database_groups(self) -> list[str]:
+        found = inspection.database(self.opening.cloud, self._store.identifier)
+        return [group["VpcSecurityGroupId"] for group in found["VpcSecurityGroups"]]
+
     def _database(self) -> Verdict:
         found = inspection.database(self.opening.cloud, self._store.identifier)
-        groups = [group["VpcSecurityGroupId"] for group in found["VpcSecurityGroups"]]
-        rules = inspection.ways_in(self.opening.cloud, groups)
+        rules = inspection.ways_in(self.opening.cloud, self._database_groups())
         return exposure.of_database(rules, self._groups(), public=found["PubliclyAccessible"])
 
     @property

@@ -25,15 +25,15 @@ from tests.terraform.program import REGION
 PLANTED = "a-secret-that-was-planted"
 
 
-def findings_of(ana: Laptop, stack: str, *layers: str) -> list[str]:
-    """The ids of what is wrong in these layers."""
+def audit_of(ana: Laptop, stack: str) -> AccountAudit:
+    """A look at the stack with Ana's rights."""
     paths = AwsPaths(ana.aws_folder(stack))
     record = AwsRecord.from_json(workspace.read_json(paths.record))
     assert record is not None
     cloud = Cloud(ana.environment, REGION)
     access = Access(ana.environment, ana.environment, override="")
     opening = Opening(access, identity_of(cloud), cloud)
-    audit = AccountAudit(
+    return AccountAudit(
         spec=load_spec(ana.folder / "provision.yaml"),
         paths=paths,
         opening=opening,
@@ -42,6 +42,11 @@ def findings_of(ana: Laptop, stack: str, *layers: str) -> list[str]:
         spec_folder=ana.folder,
         ask_machine=None,
     )
+
+
+def findings_of(ana: Laptop, stack: str, *layers: str) -> list[str]:
+    """The ids of what is wrong in these layers."""
+    audit = audit_of(ana, stack)
     chosen = [question for question in audit.questions() if question.layer.name in layers]
     found = ask(chosen, time.monotonic, 120).findings()
     return [finding.id for finding in found if finding.outcome is not Outcome.OK]

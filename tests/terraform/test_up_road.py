@@ -335,6 +335,16 @@ def test_the_audit_names_what_somebody_else_opened(road: Road) -> None:
     wide = {"GroupId": machine["SecurityGroups"][0]["GroupId"], "IpPermissions": [
         {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     ]}  # fmt: skip
+    (stored,) = rds.describe_db_instances(DBInstanceIdentifier=f"provision-{STACK}")["DBInstances"]
+    to_database = {
+        "GroupId": stored["VpcSecurityGroups"][0]["VpcSecurityGroupId"],
+        "IpPermissions": [{"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}],
+    }
+
+    def shut() -> None:
+        """As `--fix` does; Terraform would not see it."""
+        assert len(audited.audit_of(road.ana, STACK).shut()) == 1
+
     bucket = f"provision-{STACK}-{ACCOUNT}-{REGION}"
     policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
     block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
@@ -352,8 +362,8 @@ def test_the_audit_names_what_somebody_else_opened(road: Road) -> None:
     database = {"DBInstanceIdentifier": f"provision-{STACK}"}
     state = road.ana.aws_folder(STACK) / "terraform" / "old.tfstate"
     cases = [
-        (partial(ec2.authorize_security_group_ingress, **wide),
-         partial(ec2.revoke_security_group_ingress, **wide), "exposure.other-way-in"),
+        (partial(ec2.authorize_security_group_ingress, **wide), shut, "exposure.other-way-in"),
+        (partial(ec2.authorize_security_group_ingress, **to_database), shut, "exposure.database"),
         (partial(s3.delete_public_access_block, Bucket=bucket),
          partial(s3.put_public_access_block, Bucket=bucket,
                  PublicAccessBlockConfiguration=block), "exposure.bucket"),

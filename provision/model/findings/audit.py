@@ -87,14 +87,14 @@ PROBLEMS: Final = (
     Problem(
         "exposure.other-way-in",
         "The machine's security groups let more in than the spec says: {rules}.",
-        "Run `provision plan`, which shows what somebody else changed, and `provision up`, which "
-        "takes it back.",
+        "Run `provision audit --fix`, which takes out of them what somebody else put in. Terraform "
+        "does not see a rule that it did not make.",
     ),
     Problem(
         "exposure.database",
         "The database can be reached by others than the server: {how}.",
-        "Run `provision plan`, which shows what somebody else changed, and `provision up`, which "
-        "takes it back.",
+        "Run `provision audit --fix`, which takes rules of somebody else out of its security "
+        "group, and `provision up`, which takes a public address back.",
         severity=Severity.CRITICAL,
     ),
     Problem(

@@ -63,8 +63,8 @@ PROBLEMS: Final = (
     Problem(
         "outside.database-open",
         "The database accepts connections from outside its own network ({doors}).",
-        "Run `provision plan` to see who changed its security group, then `provision up`, which "
-        "puts it back.",
+        "Run `provision audit --fix`, which takes rules of somebody else out of its security "
+        "group, and `provision up`, which takes a public address back.",
         severity=Severity.CRITICAL,
     ),
     Problem(
@@ -77,8 +77,8 @@ PROBLEMS: Final = (
     Problem(
         "outside.port-open",
         "The machine answers on a port that nobody needs from outside ({doors}).",
-        "Take the rule out of its security group: `provision plan` shows it, `provision up` puts "
-        "it back. `provision ssh` needs no open port.",
+        "Run `provision audit --fix`, which takes rules that are not in the spec out of its "
+        "security groups. `provision ssh` needs no open port.",
         Outcome.WARNING,
         Severity.MEDIUM,
     ),
