@@ -64,6 +64,7 @@ DOORS = {
         "emulator/rights.py",
         "server/container.py",
         "server/archive/bucket.py",
+        "server/archive/quick.py",
         "server/store_refusals.py",
         "server/streamed_downloads.py",
     },

@@ -18,10 +18,14 @@ import pytest
 from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
+from provision.errors import MissingError
+from provision.server.archive import archiving, stores
 from provision.server.archive import bucket as archive_bucket
-from provision.server.archive import stores
+from provision.server.archive.artifacts import Objects
 from provision.server.archive.collecting import collect
+from provision.server.archive.journal import Journal
 from provision.server.archive.reporting import Reporter
+from provision.server.archive.troubles import explained
 from provision.server.database import initialise
 from provision.server.places import Place
 from provision.server.schemas import TRACKING
@@ -188,6 +192,39 @@ def test_gc_deletes_what_nothing_in_the_database_needs(
     done = collect(place, Reporter(io.StringIO()), {**job, "delete": True})
     assert done["items"] == shown["items"] and done["deleted"] is True
     assert s3.keys() == sorted(f"artifacts/{name}" for name in stays)
+
+
+def test_a_disk_that_fills_while_artifacts_come_is_named_and_nothing_is_fetched_twice(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fourth file goes to a device that is full; the next try has room."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    for number in range(6):
+        s3.put(f"artifacts/1/{number}", b"x" * number)
+    place = Place("churn", "sqlite://", ROOT, region=REGION, owner=OWNER)
+    folder, fetched = tmp_path / "archive", []
+    folder.mkdir()
+
+    def copy(room: int) -> tuple[int, int]:
+        fetched.clear()
+
+        def spare(below: Path) -> Path:
+            fetched.append(below)
+            return below / "spare" if len(fetched) <= room else Path("/dev/full")
+
+        monkeypatch.setattr(archiving, "spare_in", spare)
+        with closing(Journal(folder)) as journal, explained("writing the archive"):
+            work = archiving._Work(place, folder, journal, Reporter(io.StringIO()), "")
+            archiving._artifacts(work, Objects(archive_bucket.Bucket(ROOT, REGION, OWNER), 1))
+            return journal.totals()
+
+    with pytest.raises(MissingError, match="No space left on device") as full:
+        copy(room=3)
+    assert "free space on that disk" in full.value.next_step
+    assert (copy(room=99), len(fetched)) == ((6, 15), 3)
+    copies = {path.name: path.read_bytes() for path in (folder / "mlartifacts/1").iterdir()}
+    assert copies == {str(number): b"x" * number for number in range(6)}
 
 
 def test_a_folder_is_deleted_in_as_many_requests_as_it_takes(

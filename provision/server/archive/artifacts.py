@@ -26,7 +26,7 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 Seen = Callable[[int], None]
 
-MANY = 16
+MANY = 64
 """Requests to S3 at the same time: it answers each after tens of milliseconds."""
 _AHEAD = 4  # tasks that wait for each one that is worked on
 
