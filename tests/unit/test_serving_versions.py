@@ -147,6 +147,27 @@ def test_a_version_that_was_killed_is_told_about_memory(control: str, tmp_path: 
     assert "--memory" in child.why()
 
 
+def test_a_starter_that_is_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tried = threading.Event()
+    monkeypatch.setattr(children.time, "sleep", lambda _: tried.set())
+    made: list[socket.socket] = []
+
+    def late() -> None:
+        tried.wait()
+        made.append(starter.listen(Path(starter.CONTROL)))
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    child = LentChild(str(tmp_path / starter.CONTROL), "python", Path("/files"), "v.sock")
+    thread.join()
+    assert child.ended() is None
+    child._line.close()
+    made[0].close()
+
+
 def test_without_a_starter_there_is_no_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
