@@ -12,17 +12,28 @@ from typing import Any
 
 import pytest
 
+from provision.model.lifetime import Lifetime
+from provision.model.schedules import schedules
 from tests.terraform.program import REGION, TERRAFORM, Workspace, needs_terraform
 from tests.terraform.readme import example
 
 JUDGES = Path(__file__).parents[2] / ".venv-judges" / "bin"
 EXEMPTIONS = 3
 NOWHERE = "http://127.0.0.1:9"  # the discard port: a judge that asks its maker fails at once
+HOURS = Lifetime.model_validate(
+    {"hours": "Mon-Fri 08:00-20:00 UTC", "until": "2027-07-31", "at_end": "teardown"}
+)
 COURSE = {
     "name": "churn",
     "region": REGION,
     "user_data": "#cloud-config\n",
-    "lifetime": {"ends_on": "2027-07-31"},
+    "lifetime": {
+        "ends_on": "2027-07-31",
+        "alarm_email": "team@example.com",
+        "webhook": "https://alerts.example.com/sns",
+        "budget": 50,
+        "schedules": {name: one.to_json() for name, one in schedules("churn", HOURS).items()},
+    },
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("terraform-judges")]
@@ -39,7 +50,7 @@ def plans(
     (tracking.root / "terraform.tfvars").write_text(
         example(TERRAFORM / "stacks/tracking"), encoding="utf-8"
     )
-    team = tracking.plan({}, "team")
+    team = tracking.plan({"lifetime": COURSE["lifetime"]}, "team")
     for name, plan in (("course", course), ("team", team)):
         (folder / f"{name}.json").write_text(json.dumps(plan), encoding="utf-8")
     return {name: folder / f"{name}.json" for name in ("course", "team")}
