@@ -326,7 +326,9 @@ def test_an_archive_that_somebody_went_on_with_is_restored_when_told(
     assert rows_in(target, "registered_model_aliases") == 0
 
 
-def test_stores_are_never_mixed(archived: Path, tmp_path: Path, full: tuple[Place, Any]) -> None:
+def test_stores_are_never_mixed_and_one_that_goes_back_is_replaced(
+    archived: Path, tmp_path: Path, full: tuple[Place, Any]
+) -> None:
     target = place_in(tmp_path / "new")
     restore(archived, target)
     before = rows_in(target, "runs")
@@ -334,6 +336,18 @@ def test_stores_are_never_mixed(archived: Path, tmp_path: Path, full: tuple[Plac
         assert refused["exit_code"] == 4
         assert "not empty: 4 experiments, 6 runs" in refused["message"]
     assert rows_in(target, "runs") == before
+
+    file = Path(target.database_url.removeprefix("sqlite:///"))
+    execute(file, "DELETE FROM latest_metrics")
+    execute(file, "INSERT INTO experiments (experiment_id, name) VALUES (77, 'of later')")
+    weights = next(Path(target.artifacts).rglob("weights.bin"))
+    right, other = weights.read_bytes(), weights.with_name("of-later.bin")
+    weights.write_bytes(b"changed")
+    other.write_bytes(b"later")
+    restore(archived, target, room="replaced")
+    for table in ("experiments", "runs", "latest_metrics"):
+        assert rows_in(target, table) == rows_in(place_in(archived), table)
+    assert (weights.read_bytes(), other.exists()) == (right, True)
 
 
 def test_an_artifact_in_the_way_is_not_overwritten(archived: Path, tmp_path: Path) -> None:
