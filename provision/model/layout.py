@@ -49,6 +49,11 @@ class Layout:
         return self.root / "backups"
 
     @property
+    def before_upgrade(self) -> Path:
+        """The databases as they were, while nobody knows yet whether clients can use the new."""
+        return self.root / "upgrade" / "before"
+
+    @property
     def logs(self) -> Path:
         """One file per process, rotated."""
         return self.root / "logs"

@@ -268,8 +268,7 @@ class AwsTarget:
                 self._power(opening, outputs).wake(progress)
             return Rewind(
                 work, self._backups(opening, outputs), self._host, self._paths,
-                datetime.fromisoformat(self._now()),
-                partial(self._remember, work, mlflow_version=record.mlflow_version),
+                datetime.fromisoformat(self._now()), partial(self._remember, work),
             ).to(backup, record, progress)  # fmt: skip
 
     def _backups(self, opening: Opening, outputs: Outputs) -> AwsBackups:
@@ -379,11 +378,8 @@ class AwsTarget:
         """Whether a run was cut off: the account may hold what no state knows."""
         return bool(work.ledger.read().suspicious)
 
-    def _remember(
-        self, work: AwsWork, outputs: Mapping[str, Any], *, mlflow_version: str = ""
-    ) -> AwsRecord:
+    def _remember(self, work: AwsWork, outputs: Mapping[str, Any]) -> AwsRecord:
         record = self._look.record(Opening(work.access, work.me, work.cloud), outputs)
-        record = replace(record, mlflow_version=mlflow_version or record.mlflow_version)
         workspace.write_json(self._paths.record, record.to_json())
         return record
 

@@ -24,9 +24,11 @@ from provision.model.backups import BEFORE, Backup, name_at
 from provision.model.guards import require_allowed
 from provision.model.outputs import Outputs
 from provision.model.rewound import Rewound
+from provision.targets.aws_account import Opening
 from provision.targets.aws_backups import AwsBackups
 from provision.targets.aws_host import AwsHost
 from provision.targets.aws_record import AwsPaths, AwsRecord
+from provision.targets.aws_remote import AwsRemote
 from provision.targets.aws_work import AwsWork
 from provision.targets.base import Progress
 
@@ -165,8 +167,12 @@ class Rewind:
         self.remember(work.outputs())
 
     def _serve(self, progress: Progress) -> None:
-        """The machine finds the new database by its name, and makes its role known there."""
-        if self.work.access.boots:
-            outputs = Outputs.from_json(self.work.outputs())
-            self.host.repair(self.work.cloud, outputs, progress)
-            self.host.entrance.fetch_keys(self.work.cloud, outputs)
+        """The machine finds the new database by its name, and makes its role known there.
+
+        It gets this version's program, as with `repair`: so an older version of ours brings back
+        the MLflow of its time together with the database.
+        """
+        work = self.work
+        if work.access.boots:
+            opening = Opening(work.access, work.me, work.cloud)
+            AwsRemote(self.host, opening, Outputs.from_json(work.outputs())).repair(progress)

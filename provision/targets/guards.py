@@ -33,6 +33,11 @@ def require_same_place(stored: StackRecord | None, spec: Spec, layout: Layout) -
 
     A server on an empty database would come up without a word, and the runs would seem lost.
     """
+    if layout.before_upgrade.exists() and not layout.data.exists():
+        raise RefusedError(
+            f"an upgrade of {spec.name} was cut off just when its new database moved in",
+            next_step="provision upgrade goes on with it",
+        )
     if stored is None:
         return
     if "compose" in (stored.target, spec.target) and stored.target != spec.target:

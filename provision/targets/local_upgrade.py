@@ -44,7 +44,7 @@ class LocalUpgrade:
     @property
     def _before(self) -> Path:
         """The data as it was, from the moment on at which its copy has taken its place."""
-        return self._folder / "before"
+        return self.layout.before_upgrade
 
     @property
     def _kept(self) -> Mapping[Path, Path]:
