@@ -7,25 +7,29 @@ from datetime import UTC, datetime
 
 from provision import wiring_data
 from provision.adapters.packages import installed_version
-from provision.app.upgrade import Upgrade, UpgradeResult
+from provision.app.upgrade import AccountUpgrade, Upgrade, UpgradeResult
 from provision.errors import MissingError
-from provision.targets.base import Progress
+from provision.targets.aws import AwsTarget
+from provision.targets.base import Progress, UpOptions
 from provision.targets.local import LocalTarget
 from provision.targets.local_upgrade import LocalUpgrade
-from provision.wiring import IN_AN_ACCOUNT, OpenedStack
+from provision.wiring import OpenedStack
 
 
 def upgrade(
     stack: OpenedStack, confirm: Callable[[str, str], None], progress: Progress
 ) -> UpgradeResult:
     """Move the stack to the MLflow that is installed here, once `confirm` has returned."""
-    result = of(stack, progress).run(confirm)
+    if isinstance(stack.target, AwsTarget):
+        result = in_account(stack, stack.target, progress).run(confirm)
+    else:
+        result = of(stack, progress).run(confirm)
     stack.remember_if_known()
     return result
 
 
 def of(stack: OpenedStack, progress: Progress) -> Upgrade:
-    """The stack's upgrade; raises `MissingError` where it has no server on this machine."""
+    """The upgrade of a server here; raises `MissingError` where the stack has none."""
     _require_server_here(stack)
     version = installed_version("mlflow") or ""
     switch = LocalUpgrade(stack.layout, version, stack.settings.inherited)
@@ -34,17 +38,19 @@ def of(stack: OpenedStack, progress: Progress) -> Upgrade:
     return Upgrade(stack.spec.name, stack.target, switch, work, stack.check, now, progress)
 
 
+def in_account(stack: OpenedStack, target: AwsTarget, progress: Progress) -> AccountUpgrade:
+    """The upgrade of a stack in an account; what `up` would change is told, not asked."""
+    version = installed_version("mlflow") or ""
+    options = UpOptions(approve=lambda words: progress.note(str(words)))
+    now = datetime.now(UTC)
+    return AccountUpgrade(stack.spec.name, target, version, stack.check, options, now, progress)
+
+
 def _require_server_here(stack: OpenedStack) -> None:
     if isinstance(stack.target, LocalTarget):
         return
     kind = stack.spec.target
-    if kind in IN_AN_ACCOUNT:
-        where = "is in an account"
-        step = (
-            "provision backup, then provision up, which brings this version's MLflow to its "
-            "machine and migrates; provision restore --from-backup NAME brings the database back"
-        )
-    elif kind == "compose":
+    if kind == "compose":
         where = "runs in containers"
         step = "provision up --upgrade-database, which writes a dump of the database first"
     else:

@@ -46,6 +46,11 @@ class _Made(Protocol):
 
     def delete(self, name: str, /) -> Backup: ...
 
+    def has_new_program(self, backup: Backup, /) -> bool: ...
+
+    @property
+    def mlflow_version(self) -> str: ...
+
 
 class Folder(Protocol):
     """A folder of archives."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from provision.app.backups import InAnAccount
 from provision.app.data import DataWork
 from provision.app.lifecycle import require_working
 from provision.errors import CheckFailedError, ProvisionError, UserInterruptError
-from provision.model.backups import name_at
+from provision.model.backups import Backup, name_at
 from provision.model.endpoint import Endpoint
 from provision.model.report import Report
 from provision.model.status import State
-from provision.targets.base import DownOptions, Progress, Target, UpOptions
+from provision.targets.base import DownOptions, Progress, Started, Target, UpOptions
 
 Check = Callable[[Endpoint], Report]
 
@@ -127,3 +128,65 @@ class Upgrade:
         name = f"upgrade-from-{before}-{name_at(self.now)}"
         kept = self.switch.keep(name, self.progress)
         return UpgradeResult(self.name, True, before, new, schemas, str(kept))
+
+
+class InAccount(InAnAccount, Protocol):
+    """A target in an account, whose `up` brings this version's MLflow to its machine."""
+
+    def up(self, options: UpOptions, progress: Progress) -> Started:
+        """Bring it up."""
+
+    def rewind(
+        self, backup: Backup, progress: Progress, /, *, program: bool = False
+    ) -> Sequence[str]:
+        """Bring it back to a backup, with `program` the machine's program too."""
+
+
+@dataclass(frozen=True)
+class AccountUpgrade:
+    """A stack's upgrade in an account to this version's MLflow, with a backup as the way back.
+
+    `options` are those of `up`, which does the work.
+    """
+
+    name: str
+    target: InAccount
+    version: str
+    check: Check
+    options: UpOptions
+    now: datetime
+    progress: Progress
+
+    def run(self, confirm: Callable[[str, str], None]) -> UpgradeResult:
+        """Do it, once `confirm` has returned for both versions.
+
+        Raises `CheckFailedError` when clients cannot use the newer one: then database, artifacts
+        and MLflow are back as they were. What fails before the machine was told anything is raised
+        as it is.
+        """
+        before, new = self.target.backups().mlflow_version, self.version
+        if before == new:
+            return UpgradeResult(self.name, False, before, new, {})
+        confirm(before, new)
+        backup = self.target.backups().make(f"upgrade-{name_at(self.now)}", self.progress)
+        try:
+            self._proven()
+        except UserInterruptError:
+            raise
+        except ProvisionError as error:
+            if not self.target.backups().has_new_program(backup):
+                raise
+            self.progress.note(f"{error.message}; going back")
+            self.target.rewind(backup, self.progress, program=True)
+            raise CheckFailedError(
+                f"with MLflow {new}: {error.message}; {self.name} is back at {before}, with its "
+                "database as it was",
+                next_step=error.next_step,
+            ) from error
+        return UpgradeResult(self.name, True, before, new, {}, f"backup {backup.name}")
+
+    def _proven(self) -> None:
+        started = self.target.up(self.options, self.progress)
+        if started.serving:
+            with self.progress.step("checking from a client's side"):
+                require_working(self.check(started.endpoint), started.endpoint)

@@ -17,8 +17,8 @@ def upgrade(arguments: Namespace, ui: Ui) -> int:
     def confirm(before: str, new: str) -> None:
         what = (
             f"This moves {stack.spec.name} from MLflow {before} to {new}. The server stands still "
-            "while a copy of its database is migrated; if clients cannot use it then, the old one "
-            "comes back. Clients should install the new version afterwards."
+            "while its database is migrated; if clients cannot use the new one, the old one comes "
+            "back with its data. Clients should install the new version afterwards."
         )
         if arguments.yes:
             ui.note(what)

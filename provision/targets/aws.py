@@ -255,10 +255,11 @@ class AwsTarget:
         opening, outputs = self._reached()
         return self._backups(opening, outputs)
 
-    def rewind(self, backup: Backup, progress: Progress) -> list[str]:
+    def rewind(self, backup: Backup, progress: Progress, *, program: bool = False) -> list[str]:
         """Bring it back to a backup, and wait until it serves; what there is to know about it.
 
-        Raises what is in the way before the first change; afterwards the same call goes on.
+        With `program`, its machine's program too. Raises what is in the way before the first
+        change; afterwards the same call goes on.
         """
         with self._opened(False, progress) as work:
             record = self._look.stored() or self._remember(work, {})
@@ -268,8 +269,9 @@ class AwsTarget:
                 self._power(opening, outputs).wake(progress)
             return Rewind(
                 work, self._backups(opening, outputs), self._host, self._paths,
-                datetime.fromisoformat(self._now()), partial(self._remember, work),
-            ).to(backup, record, progress)  # fmt: skip
+                datetime.fromisoformat(self._now()),
+                partial(self._remember, work, mlflow=backup.mlflow_version if program else ""),
+            ).to(backup, record, progress, program=program)  # fmt: skip
 
     def _backups(self, opening: Opening, outputs: Outputs) -> AwsBackups:
         record, me = self._look.stored(), opening.me
@@ -378,8 +380,11 @@ class AwsTarget:
         """Whether a run was cut off: the account may hold what no state knows."""
         return bool(work.ledger.read().suspicious)
 
-    def _remember(self, work: AwsWork, outputs: Mapping[str, Any]) -> AwsRecord:
+    def _remember(
+        self, work: AwsWork, outputs: Mapping[str, Any], *, mlflow: str = ""
+    ) -> AwsRecord:
         record = self._look.record(Opening(work.access, work.me, work.cloud), outputs)
+        record = replace(record, mlflow_version=mlflow or record.mlflow_version)
         workspace.write_json(self._paths.record, record.to_json())
         return record
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from provision.adapters.cloud import snapshots
 from provision.adapters.cloud.objects import Bucket
-from provision.adapters.cloud.rewinding import noncurrent_days
+from provision.adapters.cloud.rewinding import has_changed, noncurrent_days
 from provision.adapters.cloud.session import Cloud
 from provision.adapters.cloud.snapshots import Snapshot
 from provision.errors import MissingError
@@ -22,6 +22,8 @@ from provision.model.outputs import DatabaseOutput, Outputs
 from provision.targets.base import Progress
 
 MLFLOW_TAG: Final = "provision:mlflow"
+PROGRAM: Final = "provision/host/"
+"""Where the machine's program is in the bucket."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class AwsBackups:
                 timespec="seconds"
             ),
         )  # fmt: skip
+
+    def has_new_program(self, backup: Backup) -> bool:
+        """Whether the machine was given another program since."""
+        moment = datetime.fromisoformat(backup.at)
+        return has_changed(self.cloud, self.bucket, PROGRAM, moment)
 
     def delete(self, name: str) -> Backup:
         """Delete one for good; the bucket's versions go by its own rules. The user has agreed."""

@@ -8,6 +8,7 @@ before the first change, so the same command goes on after anything that cut it 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +26,7 @@ from provision.model.guards import require_allowed
 from provision.model.outputs import Outputs
 from provision.model.rewound import Rewound
 from provision.targets.aws_account import Opening
-from provision.targets.aws_backups import AwsBackups
+from provision.targets.aws_backups import PROGRAM, AwsBackups
 from provision.targets.aws_host import AwsHost
 from provision.targets.aws_record import AwsPaths, AwsRecord
 from provision.targets.aws_remote import AwsRemote
@@ -33,6 +34,7 @@ from provision.targets.aws_work import AwsWork
 from provision.targets.base import Progress
 
 _ARTIFACTS = "artifacts/"
+_SECOND = 1.1
 _ITSELF = frozenset({"database"})
 
 
@@ -76,8 +78,13 @@ class Rewind:
     now: datetime
     remember: Callable[[Mapping[str, Any]], AwsRecord]
 
-    def to(self, backup: Backup, record: AwsRecord, progress: Progress) -> list[str]:
-        """Bring it back and wait until the server answers; what there is to know about it."""
+    def to(
+        self, backup: Backup, record: AwsRecord, progress: Progress, *, program: bool = False
+    ) -> list[str]:
+        """Bring it back and wait until the server answers; what there is to know about it.
+
+        With `program`, the machine gets back the program and the MLflow that it had then.
+        """
         if not record.rewinding:
             self._require_settled(progress)
         under_way = self._begun(backup, record)
@@ -85,7 +92,9 @@ class Rewind:
             self._end_old(under_way, progress)
             rewound = self._artifacts(backup, progress)
             self._make_new(backup, progress)
-        self._serve(progress)
+        if program:
+            self._program(backup, progress)
+        self._serve(progress, deliver=not program)
         return [f"{rewound}", f"as it was before: backup {under_way.before}"]
 
     def _require_settled(self, progress: Progress) -> None:
@@ -128,6 +137,8 @@ class Rewind:
             raise
         with progress.step("ending the database, with a last snapshot (RDS takes some minutes)"):
             snapshots.until_gone(cloud, identifier)
+            # S3 keeps whole seconds: what changes from now on is later than that snapshot.
+            time.sleep(_SECOND)
 
     def _tell_machine(self, what: str) -> None:
         server = self.backups.outputs.server
@@ -166,13 +177,24 @@ class Rewind:
             work.apply(planned, progress)
         self.remember(work.outputs())
 
-    def _serve(self, progress: Progress) -> None:
+    def _program(self, backup: Backup, progress: Progress) -> None:
+        """The bucket has it still: the role may not write there, and we never delete a version."""
+        with progress.step("bringing the machine's program back"):
+            moment = datetime.fromisoformat(backup.at)
+            rewind(self.work.cloud, self.backups.bucket, PROGRAM, moment)
+
+    def _serve(self, progress: Progress, *, deliver: bool) -> None:
         """The machine finds the new database by its name, and makes its role known there.
 
-        It gets this version's program, as with `repair`: so an older version of ours brings back
-        the MLflow of its time together with the database.
+        With `deliver` it gets this version's program, as with `repair`: so an older version of ours
+        brings back the MLflow of its time together with the database.
         """
-        work = self.work
-        if work.access.boots:
+        work, outputs = self.work, Outputs.from_json(self.work.outputs())
+        if not work.access.boots:
+            return
+        if deliver:
             opening = Opening(work.access, work.me, work.cloud)
-            AwsRemote(self.host, opening, Outputs.from_json(work.outputs())).repair(progress)
+            AwsRemote(self.host, opening, outputs).repair(progress)
+            return
+        self.host.repair(work.cloud, outputs, progress)
+        self.host.entrance.fetch_keys(work.cloud, outputs)

@@ -10,7 +10,7 @@ import pytest
 
 from provision.adapters.cloud import rewinding, snapshots
 from provision.adapters.cloud.objects import Bucket
-from provision.adapters.cloud.rewinding import noncurrent_days, rewind
+from provision.adapters.cloud.rewinding import has_changed, noncurrent_days, rewind
 from provision.adapters.cloud.session import Cloud
 from provision.errors import MissingError, UsageError
 from provision.model.rewound import Rewound
@@ -69,6 +69,8 @@ def test_what_was_there_is_there_and_what_came_later_is_hidden(
     afterwards = datetime.now(UTC)
     time.sleep(1.1)
 
+    assert has_changed(cloud, BUCKET, PREFIX, moment)
+    assert not has_changed(cloud, BUCKET, PREFIX, afterwards)
     seen: list[Rewound] = []
     done = rewind(cloud, BUCKET, PREFIX, moment, seen.append)
     assert done == Rewound(restored=3, bytes=3, hidden=2) == seen[-1]

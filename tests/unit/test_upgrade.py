@@ -15,13 +15,13 @@ import pytest
 from provision.adapters.packages import is_in
 from provision.adapters.workspace import copy_folder
 from provision.app.data import DataWork
-from provision.app.upgrade import Upgrade, UpgradeResult
+from provision.app.upgrade import AccountUpgrade, Upgrade, UpgradeResult
 from provision.errors import CheckFailedError, ProvisionError, RefusedError, UserInterruptError
 from provision.model.layout import Layout
 from provision.model.report import Finding, Outcome, Report
 from provision.model.spec import Spec
 from provision.model.status import State
-from provision.targets.base import Target
+from provision.targets.base import Target, UpOptions
 from provision.targets.guards import require_same_place
 from tests.progress import Quiet
 
@@ -161,6 +161,65 @@ def test_an_interruption_is_gone_on_with_and_not_taken_back() -> None:
     result = run(again)
     assert again.done == ["switched", "started", KEPT]
     assert (result.changed, result.before) == (True, "3.16.1")
+
+
+@dataclass
+class InAnAccount(Stack):
+    """The same in an account, where a backup is the way back."""
+
+    told: bool = True
+    mlflow_version: str = "3.16.1"
+
+    def backups(self) -> InAnAccount:
+        return self
+
+    def make(self, name: str, _: Quiet) -> Any:
+        self.done.append(f"backup {name}")
+        return SimpleNamespace(name=name)
+
+    def has_new_program(self, _: object) -> bool:
+        return self.told
+
+    def rewind(self, backup: Any, _: Quiet, *, program: bool) -> list[str]:
+        self.done.append(f"back to {backup.name}, program {program}")
+        return []
+
+    def account_upgrade(self, outcome: Outcome = Outcome.OK) -> AccountUpgrade:
+        usual = self.upgrade(outcome)
+        return AccountUpgrade(
+            "churn", cast("Any", self), "3.17.2", usual.check, UpOptions(), usual.now, Quiet()
+        )
+
+    def up(self, *_: object) -> Any:
+        started = super().up()
+        started.serving = True
+        return started
+
+
+BACKUP = "backup upgrade-20261128-000000"
+WAY_BACK = "back to upgrade-20261128-000000, program True"
+
+
+def test_in_an_account_a_backup_comes_first() -> None:
+    stack = InAnAccount()
+    result = stack.account_upgrade().run(agree)
+    assert (stack.done, result.kept) == ([BACKUP, "started"], BACKUP)
+    assert not InAnAccount(mlflow_version="3.17.2").account_upgrade().run(agree).changed
+
+
+@pytest.mark.parametrize("trouble", [None, ProvisionError("a phase failed", next_step="logs")])
+def test_in_an_account_database_and_program_come_back(trouble: Exception | None) -> None:
+    stack = InAnAccount(trouble=trouble)
+    with pytest.raises(CheckFailedError, match=r"back at 3\.16\.1"):
+        stack.account_upgrade(Outcome.FAILED).run(agree)
+    assert stack.done == [BACKUP, "started", WAY_BACK]
+
+
+def test_what_fails_before_the_machine_was_told_takes_nothing_back() -> None:
+    stack = InAnAccount(told=False, trouble=RefusedError("a guard", next_step="see"))
+    with pytest.raises(RefusedError, match="a guard"):
+        stack.account_upgrade().run(agree)
+    assert stack.done == [BACKUP, "started"]
 
 
 def test_a_server_is_not_started_empty_between_the_two_renames(tmp_path: Path) -> None:

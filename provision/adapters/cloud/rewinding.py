@@ -66,6 +66,12 @@ def rewind(
     return done
 
 
+def has_changed(cloud: Cloud, bucket: Bucket, prefix: str, moment: datetime) -> bool:
+    """Whether something below `prefix` is not as it was at `moment`."""
+    with explained(cloud, f"look at the versions in the bucket {bucket.name}"):
+        return next(_steps(cloud.client("s3"), bucket, prefix, moment), None) is not None
+
+
 def _steps(
     s3: Any, bucket: Bucket, prefix: str, moment: datetime
 ) -> Iterator[tuple[_Version, _Version | None]]:
