@@ -56,6 +56,19 @@ run "the_password_is_made_by_aws" {
   }
 }
 
+run "empty_or_out_of_a_snapshot" {
+  command = plan
+
+  variables {
+    snapshot = "provision-churn-before-the-exam"
+  }
+
+  assert {
+    condition     = aws_db_instance.this.snapshot_identifier == "provision-churn-before-the-exam" && aws_db_instance.this.identifier == "provision-churn"
+    error_message = "A database must be made from the snapshot that is named, under the stack's own name."
+  }
+}
+
 run "tls_only" {
   command = plan
 
