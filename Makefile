@@ -9,7 +9,7 @@ JUDGES := .venv-judges
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: up down check test quick capabilities findings lint judges bench lock wheel clean help
+.PHONY: up down check test quick capabilities faults findings lint judges bench lock wheel clean help
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ quick: $(VENV)/.dev ## the inner loop: lint, types and the tests that start no s
 
 capabilities: $(VENV)/.dev ## run the examples on every rung; rewrites the README's table
 	@PROVISION_RENEW_CAPABILITIES=1 $(BIN)/python -m pytest tests/examples
+
+faults: $(VENV)/.dev ## injure a rehearsed machine in every way we know, an hour; rewrites the table
+	@$(BIN)/python -m tests.lab.faults
 
 findings: $(VENV)/.dev ## write the pages that are made from the table of findings
 	@$(BIN)/python -m tests.findings
