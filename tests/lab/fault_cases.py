@@ -124,6 +124,19 @@ def small_disk(scene: Scene) -> Ending:
     return "named", said
 
 
+def full_disk(scene: Scene) -> Ending:
+    scene.lab.limit(disk_bytes=2600 * _MIB)
+    scene.lose()
+    scene.command("up", "--yes")
+    scene.inside("dd if=/dev/zero of=/srv/large bs=1M", code=None)
+    checked = scene.command("check", code=6)
+    said = checked.words("FAIL", "disk")
+    scene.inside("rm /srv/large")
+    scene.works()
+    scene.lab.limit()
+    return "named", said
+
+
 def reboots(scene: Scene) -> Ending:
     """A power cut at the first entry into each phase, once the bucket knows of it."""
     scene.lose()
@@ -302,4 +315,5 @@ CASES: Final = (
     Case("secrets-denied", "Secrets Manager is denied at the first boot", secrets_denied),
     Case("reboots", f"the power fails in each of the {len(PHASES)} phases", reboots),
     Case("small-disk", "a disk that is too small, at the first boot", small_disk),
+    Case("full-disk", "the disk is full while the server runs", full_disk),
 )  # fmt: skip
