@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 
+from provision.emulator.client import find as emulated_at
 from tests.checkout import ROOT
 from tests.conftest import Cli
 from tests.docs.blocks import blocks_of, commands_of
 from tests.examples.conftest import Forker
 from tests.lab.serving import FLOWER, IRIS, MORE, Caller, eventually, on_the_shelf
+from tests.lab.stack import Maker
 from tests.mlflow_content import dump, fill
 from tests.needs import insist
 from tests.terraform import provider
@@ -371,6 +373,85 @@ def test_a_wrong_authority_is_named_and_up_fetches_the_right_one(life: Life) -> 
     up = life.type("provision up --yes --json")
     assert up.returncode == 0, up.stderr
     assert authority.read_text(encoding="utf-8") == right
+
+
+def audited(life: Life) -> list[str]:
+    done = life.type("provision audit --json")
+    findings = json.loads(done.stdout)["findings"]
+    return [f["id"] for f in findings if f["outcome"] in ("failed", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("leak", "problem"),
+    [
+        ("P=$(cut -d: -f5 /etc/provision/database.pass) setsid sleep 7199", "in-environment"),
+        ('logger "its key: $(cat /etc/provision/session-key)"', "in-log"),
+    ],
+)
+def test_an_audit_finds_a_secret_on_the_machine_until_it_is_gone(
+    life: Life, leak: str, problem: str
+) -> None:
+    on_machine(life, f"{leak} </dev/null >/dev/null 2>&1 &")
+    try:
+        eventually(lambda: f"secret.{problem}" in audited(life), problem)
+        assert life.type("provision status").returncode == 6, "until another audit finds nothing"
+    finally:
+        on_machine(life, "pkill -f '^sleep 7199'; journalctl -q --rotate --vacuum-time=1s")
+    assert f"secret.{problem}" not in audited(life)
+
+
+def on_machine(life: Life, script: str) -> None:
+    done = life.type(shlex.join(["provision", "ssh", "--", "sh", "-c", f"{script}\ntrue"]))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_door_that_somebody_opened_is_found_from_outside_and_shut(life: Life) -> None:
+    maker, record = account(life)
+    server = record["outputs"]["server"]["value"]
+    ec2 = maker.client("ec2")
+    (machine,) = ec2.describe_instances(InstanceIds=[server["instance_id"]])["Reservations"]
+    (group,) = machine["Instances"][0]["SecurityGroups"]
+    shell = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    to_all = [{**shell, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=to_all)
+    eventually(lambda: "outside.port-open" in checked(life), "SSH can be reached")
+    assert "exposure.other-way-in" in audited(life)
+    fixed = life.type("provision audit --fix --json")
+    assert "port 22 from 0.0.0.0/0" in json.loads(fixed.stdout)["mended"][0], fixed.stderr
+    eventually(lambda: "outside.port-open" not in checked(life), "it is shut again")
+
+
+def account(life: Life) -> tuple[Maker, dict[str, Any]]:
+    """The emulated account with its own rights, and the stack's record."""
+    folder = life.cli.folder / ".provision/churn/aws"
+    found = emulated_at(folder / "emulator")
+    assert found is not None
+    return Maker(found.endpoint), json.loads((folder / "record.json").read_text())
+
+
+def checked(life: Life) -> list[str]:
+    findings = json.loads(life.type("provision check --json").stdout)["findings"]
+    return [f["id"] for f in findings if f["outcome"] in ("failed", "warning")]
+
+
+def test_somebody_on_a_roster_works_with_nothing_but_a_hand_out(life: Life, tmp_path: Path) -> None:
+    roster = "username,name,role,team\nana,Ana,,\neve,Eve,guest,\n"
+    (life.cli.folder / "class.csv").write_text(roster)
+    for command in ("users sync --roster class.csv --yes", "handout out --roster class.csv"):
+        done = life.type(f"provision {command}")
+        assert done.returncode == 0, done.stderr
+    again = life.type("provision users sync --roster class.csv --plan")
+    assert again.returncode == 0, "nothing is left to do"
+    laptop = tmp_path / "laptop"
+    (life.cli.folder / "out/students/ana").rename(laptop)
+    script = f'. ./mlflow.sh; exec {shlex.quote(sys.executable)} -c "$CLIENT"'
+    seen = {"PATH": os.defpath, "HOME": str(tmp_path), "CLIENT": CLIENT.replace("rehearsed", "ana")}
+    done = subprocess.run(
+        ["bash", "-c", script], env=seen, cwd=laptop, capture_output=True, text=True, check=False,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "1000000 0.81"
 
 
 def test_down_leaves_nothing(life: Life) -> None:
