@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 from provision.model.wanted import Wanted
 
 OWN: Final = "use-bucket-and-database"
+ENDING: Final = "tell-that-it-is-archived"
+"""Beside it where the account takes the stack down (terraform/modules/lifetime/schedules.tf)."""
 MANAGED: Final = "arn:{partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
 """AWS' own policy for machines that Session Manager reaches, attached beside."""
 
@@ -74,6 +76,28 @@ def expected(wanted: Wanted, account: str, partition: str, key: str | None) -> f
     found = {Right(effect, one, on) for effect, actions, on in rows for one in actions}
     read = "secretsmanager:GetSecretValue"
     return frozenset({*found, Right("Allow", read, f"{secret}:rds!db-*", _plain(of_database))})
+
+
+def expected_at_end(
+    wanted: Wanted, account: str, partition: str, instance: str, last_day: str
+) -> frozenset[Right]:
+    """What lets the machine say that it is archived: one tag with one value on two things."""
+    here = f"{wanted.region}:{account}"
+    only = _plain(
+        {
+            "StringEquals": {"aws:RequestTag/provision:archived": last_day},
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["provision:archived"]},
+        }
+    )
+    database = f"arn:{partition}:rds:{here}:db:{wanted.names.prefix}"
+    return frozenset(
+        {
+            Right("Allow", "rds:AddTagsToResource", database, only),
+            Right(
+                "Allow", "ec2:CreateTags", f"arn:{partition}:ec2:{here}:instance/{instance}", only
+            ),
+        }
+    )
 
 
 _ON_ARTIFACTS: Final = (

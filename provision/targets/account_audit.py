@@ -248,16 +248,27 @@ class AccountAudit:
         wanted = Wanted.of(self.spec, me.account, me.region)
         meant = role_policy.expected(wanted, me.account, me.partition, self.spec.aws.kms_key)
         managed = role_policy.MANAGED.format(partition=me.partition)
-        other = [*sorted(set(own) - {role_policy.OWN}), *sorted(set(attached) - {managed})]
+        ending = self._rights_at_end(wanted)
+        known = {role_policy.OWN, *([role_policy.ENDING] if ending else [])}
+        other = [*sorted(set(own) - known), *sorted(set(attached) - {managed})]
         if other:
             return Verdict(role, "role.other-policy", {"policies": ", ".join(other)})
         more = role_policy.too_much(own.get(role_policy.OWN, frozenset()), meant)
+        more += role_policy.too_much(own.get(role_policy.ENDING, frozenset()), ending)
         if more:
             return Verdict(role, "role.more-than-needed", {"rights": ", ".join(more)})
         seen = f"{role}: {len(meant)} rights, and Session Manager's"
-        services = {right.action.partition(":")[0] for right in meant}
+        services = {right.action.partition(":")[0] for right in meant | ending}
         return role_use(cloud, role, f"arn:{me.partition}:iam::{me.account}:role/{role}",
                         services, seen)  # fmt: skip
+
+    def _rights_at_end(self, wanted: Wanted) -> frozenset[role_policy.Right]:
+        """Those with which the machine says that it is archived; none where the stack stays."""
+        lifetime, me = self.spec.lifetime, self.opening.me
+        if lifetime.at_end != "teardown":
+            return frozenset()
+        instance, day = str(self._machine()["InstanceId"]), str(lifetime.until)
+        return role_policy.expected_at_end(wanted, me.account, me.partition, instance, day)
 
     def _encrypted(self) -> Verdict:
         cloud = self.opening.cloud

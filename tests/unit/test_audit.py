@@ -187,6 +187,29 @@ def test_a_key_of_ones_own_is_two_rights_more() -> None:
     assert {str(right) for right in rights_of(document)} == {"* on a", "* on b"}
 
 
+def test_the_rights_at_the_end_are_those_of_the_module() -> None:
+    """One tag with one value, as `lifetime.tftest.hcl` holds the module to it."""
+    text = (ROOT / "terraform/modules/lifetime/schedules.tf").read_text(encoding="utf-8")
+    assert f'"{role_policy.ENDING}"' in text
+    condition = {
+        "ForAllValues:StringEquals": {"aws:TagKeys": ["provision:archived"]},
+        "StringEquals": {"aws:RequestTag/provision:archived": "2027-07-31"},
+    }
+    here = "eu-west-1:123456789012"
+    things = {
+        "rds:AddTagsToResource": f"arn:aws:rds:{here}:db:provision-churn",
+        "ec2:CreateTags": f"arn:aws:ec2:{here}:instance/i-1",
+    }
+    statements = [
+        {"Effect": "Allow", "Action": [action], "Resource": [thing], "Condition": condition}
+        for action, thing in things.items()
+    ]
+    spec = Spec.model_validate({"name": "churn", "target": "aws"})
+    wanted = Wanted.of(spec, "123456789012", "eu-west-1")
+    found = role_policy.expected_at_end(wanted, "123456789012", "aws", "i-1", "2027-07-31")
+    assert found == rights_of({"Statement": statements})
+
+
 def test_more_than_meant_and_no_longer_denied_are_both_too_much() -> None:
     allowed, denied = Right("Allow", "s3:GetObject", "b/*"), Right("Deny", "s3:PutObject", "b/p")
     meant = frozenset({allowed, denied})
