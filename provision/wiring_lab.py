@@ -16,7 +16,8 @@ from provision.model.questions import Question, Verdict
 from provision.model.units import format_size
 
 _LAYERS: Final = {layer.name: layer for layer in MACHINE_LAYERS}
-# Measured: a machine with its server at work, its database, the emulated account and Terraform.
+# Estimates: a machine with its server at work, its database, the emulated account and Terraform
+# (about 1.1 GB of disk were measured).
 MEMORY_BYTES: Final = 2 * 2**30
 DISK_BYTES: Final = 3 * 2**30
 

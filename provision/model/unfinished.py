@@ -24,10 +24,20 @@ class Unfinished:
 
 def unfinished(state: Mapping[str, Any] | None) -> Iterator[Unfinished]:
     """All of those in a state (Terraform's own format, version 4)."""
+    for resource, instance in _instances(state):
+        if instance.get("status") == "tainted":
+            yield Unfinished(_address(resource, instance), str(resource["type"]))
+
+
+def addresses(state: Mapping[str, Any] | None) -> frozenset[str]:
+    """Where a state (version 4) has something, whether or not that still exists."""
+    return frozenset(_address(resource, instance) for resource, instance in _instances(state))
+
+
+def _instances(state: Mapping[str, Any] | None) -> Iterator[tuple[Any, Any]]:
     for resource in (state or {}).get("resources", []):
-        for instance in resource.get("instances", []):
-            if instance.get("status") == "tainted":
-                yield Unfinished(_address(resource, instance), str(resource["type"]))
+        if resource.get("mode", "managed") == "managed":
+            yield from ((resource, instance) for instance in resource.get("instances", []))
 
 
 def _address(resource: Mapping[str, Any], instance: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ from provision.model.resources import title
 from provision.model.schedules import Schedule, schedules, settled
 from provision.model.spec import Spec
 from provision.model.terraform_events import Event, ResourceEvent
-from provision.model.unfinished import KEPT, unfinished
+from provision.model.unfinished import KEPT, addresses, unfinished
 from provision.model.variables import variables
 from provision.targets.aws_record import Access
 from provision.targets.base import Progress
@@ -139,6 +139,7 @@ class AwsWork:
         document = self.terraform.show(made.file)
         found = self._sorted(listing, document, document)
         if found.imports:
+            self._forget_gone({item.address for item in found.imports})
             write_adoption(self.terraform.root, found.to_hcl())
             made = self._make(progress, "planning with what was found")
             document = self.terraform.show(made.file)
@@ -159,6 +160,15 @@ class AwsWork:
             self.terraform.keep(address)
             progress.note(f"kept: {title(address)}, whose making was cut off")
         return bool(kept)
+
+    def _forget_gone(self, adopting: set[str]) -> None:
+        """What was destroyed by a run that was killed before it could write that down.
+
+        Terraform leaves an `import` out where its state has the address, gone or not, and would
+        make a second one.
+        """
+        for address in sorted(adopting & addresses(self.terraform.state())):
+            self.terraform.forget(address)
 
     def plan_destroy(self, progress: Progress) -> Planned:
         """What `down` would do: destroy what the state knows, remove what it does not."""

@@ -1,50 +1,48 @@
-"""What Terraform's state marks as tainted, by the addresses that its commands take."""
+"""What Terraform's state says of a run that was cut off."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from provision.model.unfinished import KEPT, Unfinished, unfinished
-from tests.checkout import ROOT
+from provision.model.unfinished import Unfinished, addresses, unfinished
+
+STATE: dict[str, Any] = {
+    "version": 4,
+    "resources": [
+        {
+            "module": "module.network",
+            "mode": "managed",
+            "type": "aws_subnet",
+            "name": "public",
+            "instances": [
+                {"index_key": "a", "attributes": {}},
+                {"index_key": "b", "status": "tainted", "attributes": {}},
+            ],
+        },
+        {
+            "mode": "managed",
+            "type": "aws_eip",
+            "name": "this",
+            "instances": [{"index_key": 0, "attributes": {}}],
+        },
+        {"mode": "data", "type": "aws_region", "name": "here", "instances": [{"attributes": {}}]},
+    ],
+}
 
 
-def _resource(kind: str, *instances: dict[str, Any], **more: str) -> dict[str, Any]:
-    return {"mode": "managed", "type": kind, "name": "this", "instances": list(instances), **more}
-
-
-def test_only_what_is_tainted_counts_by_its_whole_address() -> None:
-    tainted = {"status": "tainted"}
-    state = {
-        "version": 4,
-        "resources": [
-            _resource("aws_s3_bucket", tainted, module="module.artifact_store"),
-            _resource("aws_db_instance", {}, module="module.backend_store"),
-            _resource("aws_eip", tainted),
-            _resource("aws_vpc", {"index_key": 0, **tainted}, module="module.network"),
-            _resource("aws_subnet", {"index_key": "a"}, {"index_key": "b", **tainted}),
-        ],
-    }
-    assert list(unfinished(state)) == [
-        Unfinished("module.artifact_store.aws_s3_bucket.this", "aws_s3_bucket"),
-        Unfinished("aws_eip.this", "aws_eip"),
-        Unfinished("module.network.aws_vpc.this[0]", "aws_vpc"),
-        Unfinished('aws_subnet.this["b"]', "aws_subnet"),
+def test_what_is_half_made_is_named_as_terraform_names_it() -> None:
+    assert list(unfinished(STATE)) == [
+        Unfinished('module.network.aws_subnet.public["b"]', "aws_subnet")
     ]
 
 
-def test_without_a_state_there_is_nothing() -> None:
-    assert not list(unfinished(None))
-    assert not list(unfinished({}))
-
-
-def test_what_is_made_before_its_old_one_goes_is_kept() -> None:
-    """Its name is taken until then, so that no run after the first cut-off one could end well."""
-    blocks = re.compile(r'^resource "(\w+)" .*?^}', re.MULTILINE | re.DOTALL)
-    found = {
-        block[1]
-        for path in (ROOT / "terraform/modules").rglob("*.tf")
-        for block in blocks.finditer(path.read_text(encoding="utf-8"))
-        if "create_before_destroy = true" in block[0]
+def test_all_that_a_state_has_is_known_by_its_address() -> None:
+    assert addresses(STATE) == {
+        'module.network.aws_subnet.public["a"]',
+        'module.network.aws_subnet.public["b"]',
+        "aws_eip.this[0]",
     }
-    assert found and found <= KEPT
+
+
+def test_no_state_has_nothing() -> None:
+    assert (list(unfinished(None)), addresses(None)) == ([], frozenset())

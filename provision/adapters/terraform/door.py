@@ -180,6 +180,13 @@ class Terraform:
         self._require(done, doing)
         self.files.keep_copy()
 
+    def forget(self, address: str) -> None:
+        """Take a resource out of the state that does not exist any more (`terraform state rm`)."""
+        doing = f"forget {address}"
+        done = self._work.quietly(lambda commands: commands.cmd("state rm", address), doing)
+        self._require(done, doing)
+        self.files.keep_copy()
+
     def lock(self) -> LockInfo | None:
         """Who holds the lock of a local state, or held it when he was killed."""
         return locks.local_lock(self.root)
