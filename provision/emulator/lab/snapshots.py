@@ -13,6 +13,10 @@ _PART: Final = ".part"
 class Copied(Protocol):
     """A database that can be copied while it serves."""
 
+    @property
+    def runs(self) -> bool:
+        """Whether it serves."""
+
     def copy_to(self, folder: Path) -> None:
         """Its data as of one moment, into a new folder."""
 
@@ -24,13 +28,14 @@ class Snapshots:
         self._folder = folder
 
     def follow(self, wanted: Mapping[str, str], databases: Mapping[str, Copied]) -> None:
-        """Take those that are new, of databases that are here, and forget those that are gone."""
+        """Take those that are new, of databases that serve, and forget those that are gone."""
         self._folder.mkdir(exist_ok=True, mode=0o711)
         for name, identifier in wanted.items():
-            if name not in self.names and identifier in databases:
+            database = databases.get(identifier)
+            if name not in self.names and database is not None and database.runs:
                 part = self._folder / f"{name}{_PART}"
                 shutil.rmtree(part, ignore_errors=True)
-                databases[identifier].copy_to(part)
+                database.copy_to(part)
                 part.rename(self._folder / name)
         for name in self.names - set(wanted):
             shutil.rmtree(self._folder / name)
