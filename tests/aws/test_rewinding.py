@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from provision.model.rewound import Rewound
 from tests.aws.stack import REGION
 from tests.terraform.emulation import ACCOUNT, EmulatedAws, emulated_aws
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rewinding")]
 BUCKET = Bucket("kept", ACCOUNT)
 PREFIX = "artifacts/"
 
@@ -33,6 +35,20 @@ def cloud(aws: EmulatedAws) -> Cloud:
     return Cloud(aws.environment | files, REGION, attempts=1)
 
 
+@pytest.fixture
+def s3(aws: EmulatedAws) -> Iterator[Any]:
+    """A versioned bucket, new for each test."""
+    client = aws.client("s3")
+    here = {"LocationConstraint": REGION}
+    client.create_bucket(Bucket=BUCKET.name, CreateBucketConfiguration=here)
+    client.put_bucket_versioning(Bucket=BUCKET.name, VersioningConfiguration={"Status": "Enabled"})
+    yield client
+    versions = client.list_object_versions(Bucket=BUCKET.name)
+    for found in [*versions.get("Versions", ()), *versions.get("DeleteMarkers", ())]:
+        client.delete_object(Bucket=BUCKET.name, Key=found["Key"], VersionId=found["VersionId"])
+    client.delete_bucket(Bucket=BUCKET.name)
+
+
 def put(s3: Any, **objects: str) -> None:
     for name, text in objects.items():
         s3.put_object(Bucket=BUCKET.name, Key=f"{PREFIX}{name}", Body=text.encode())
@@ -45,11 +61,8 @@ def holds(s3: Any) -> dict[str, str]:
 
 
 def test_what_was_there_is_there_and_what_came_later_is_hidden(
-    aws: EmulatedAws, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    s3: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    s3 = aws.client("s3")
-    s3.create_bucket(Bucket=BUCKET.name, CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_bucket_versioning(Bucket=BUCKET.name, VersioningConfiguration={"Status": "Enabled"})
     assert noncurrent_days(cloud, BUCKET) is None
     monkeypatch.setattr(rewinding, "_BATCH", 2)
     put(s3, same="1", changed="1", removed="1", twice="1", gone_before="1")
@@ -84,9 +97,9 @@ def test_what_was_there_is_there_and_what_came_later_is_hidden(
     assert holds(s3) == now
 
 
-def test_the_rule_that_forgets_old_versions_is_read(aws: EmulatedAws, cloud: Cloud) -> None:
+def test_the_rule_that_forgets_old_versions_is_read(s3: Any, cloud: Cloud) -> None:
     rule = {"ID": "x", "Status": "Enabled", "Filter": {}}
-    aws.client("s3").put_bucket_lifecycle_configuration(
+    s3.put_bucket_lifecycle_configuration(
         Bucket=BUCKET.name,
         LifecycleConfiguration={
             "Rules": [rule | {"NoncurrentVersionExpiration": {"NoncurrentDays": 7}}]
