@@ -132,8 +132,8 @@ def test_refused_credentials_are_told_from_missing_ones() -> None:
         ("https://h/api/2.0/mlflow-artifacts/artifacts/1", "artifact-upload.other-root"),
         ("s3://bucket/1/abc/artifacts", "artifact-upload.cloud-root"),
         ("gs://bucket/1/abc/artifacts", "artifact-upload.cloud-root"),
-        ("/home/ann/mlruns/1/abc/artifacts", "artifact-upload.local-root"),
-        ("file:///home/ann/mlruns/1", "artifact-upload.local-root"),
+        ("/srv/ann/mlruns/1/abc/artifacts", "artifact-upload.local-root"),
+        ("file:///srv/ann/mlruns/1", "artifact-upload.local-root"),
         ("./mlruns/1", "artifact-upload.local-root"),
     ],
 )

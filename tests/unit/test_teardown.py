@@ -146,7 +146,7 @@ BEGUN = Receipt(
     by="arn:aws:iam::123456789012:user/ana", run=RUN, begun_at=NOW.isoformat(),
     existed=(Thing.of(VPC), Thing.of(DATABASE), replace(Thing.of(BUCKET), name=NASTY)),
     usage=Usage(True, 3, 12, 1, NOW.isoformat(), ["ana", NASTY]),
-    emptied=Emptied(48_000, 10**9, 2000, 12), archive="/home/ana/churn-end",
+    emptied=Emptied(48_000, 10**9, 2000, 12), archive="/srv/ana/churn-end",
 )  # fmt: skip
 ENDED = BEGUN.ended(
     "2026-11-27T22:40:00+00:00", left=(), kept=(SNAPSHOT, KEY), prices=price_table()
@@ -166,7 +166,7 @@ def test_the_receipt_says_what_was_kept_and_what_it_costs() -> None:
         "48,000 versions of objects (1.0 GB), 2,000 delete markers, 12 unfinished uploads",
         f"Kept on purpose: 2, at most {ENDED.usd_per_month:.2f} USD a month",
         "zero: but for what was kept on purpose, nothing in the account",
-        "archive    /home/ana/churn-end",
+        "archive    /srv/ana/churn-end",
     ):
         assert part in said
 
