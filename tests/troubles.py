@@ -179,7 +179,7 @@ TROUBLES: Final = (
     Trouble(
         24, "gc is incomplete; deleted names stay taken", ("cleanup.left-behind",),
         (
-            "server/test_archive.py::test_gc_shows_first_then_deletes_only_what_is_in_the_trash",
+            "server/test_trash.py::test_gc_shows_first_then_deletes_only_what_is_in_the_trash",
             f"{_SERVER}test_fifty_checks_of_a_healthy_server_find_nothing_and_leave_nothing",
         ),
     ),

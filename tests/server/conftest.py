@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster, and a fresh database in it for each test."""
+"""A private PostgreSQL cluster, a fresh database in it for each test, and a full store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ import psycopg2
 import pytest
 
 from provision.adapters.postgres import find_binaries
+from provision.server.locations import COLUMNS
+from provision.server.places import Place
 from tests.mlflow_servers import free_port
+from tests.server.data_jobs import archive, place_in
+from tests.server.full_stores import filled, seen
+from tests.server.running import execute
 
 
 @dataclass(frozen=True)
@@ -95,3 +100,41 @@ def database(cluster: Cluster) -> Iterator[str]:
     cluster.query(f"CREATE DATABASE {name}")
     yield name
     cluster.query(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stores")
+
+
+@pytest.fixture(scope="session")
+def full(workshop: Path) -> tuple[Place, Any]:
+    """A store on SQLite with everything in it, and what a client sees there. Not to be changed."""
+    place = filled(place_in(workshop / "full"), workshop)
+    return place, seen(place, workshop)
+
+
+@pytest.fixture(scope="session")
+def archived(full: tuple[Place, Any], workshop: Path) -> Path:
+    """Its archive. Not to be changed."""
+    folder = workshop / "archive"
+    assert archive(full[0], folder).result["counts"]["runs"] == len(full[1]["runs"])
+    return folder
+
+
+@pytest.fixture
+def copy(archived: Path, tmp_path: Path) -> Path:
+    """An archive that a test may damage."""
+    return Path(shutil.copytree(archived, tmp_path / "copy"))
+
+
+@pytest.fixture
+def small(full: tuple[Place, Any], tmp_path: Path) -> Place:
+    """A store of one's own with every table filled and no artifacts yet."""
+    place = place_in(tmp_path / "small")
+    file = tmp_path / "small/mlflow.db"
+    shutil.copy(full[0].database_url.removeprefix("sqlite:///"), file)
+    for table, column, _ in COLUMNS:
+        old, new = full[0].artifacts, place.artifacts
+        execute(file, f"UPDATE {table} SET {column} = replace({column}, '{old}', '{new}')")
+    return place

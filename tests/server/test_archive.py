@@ -19,24 +19,26 @@ import pytest
 
 from provision.server.archive import stores
 from provision.server.database import initialise
-from provision.server.locations import COLUMNS
 from provision.server.places import Place
 from provision.server.schemas import AUTH
-from tests import mlflow_content
-from tests.conftest import Cli
 from tests.server import data_jobs
 from tests.server.conftest import Cluster
-from tests.server.data_jobs import archive, collect, move, place_in, restore
+from tests.server.data_jobs import archive, move, place_in, restore
+from tests.server.full_stores import (
+    artifacts_in,
+    artifacts_of,
+    client_program,
+    filled,
+    is_whole,
+    rows_in,
+    seen,
+    settings,
+)
 from tests.server.running import execute
 
 pytestmark = pytest.mark.slow
 postgres = pytest.mark.needs("postgres")
 ENGINES = ["sqlite", pytest.param("postgres", marks=postgres)]
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("stores")
 
 
 @pytest.fixture
@@ -57,47 +59,6 @@ def url_of(
     yield make
     for cluster, name in made:
         cluster.query(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def settings(place: Place) -> dict[str, str]:
-    return {"_MLFLOW_SERVER_ARTIFACT_ROOT": place.artifacts}
-
-
-def seen(place: Place, workshop: Path) -> Any:
-    """What a client sees in a store, whatever its folder is called."""
-    cli = Cli(workshop / "client")
-    cli.folder.mkdir(exist_ok=True)
-    found = mlflow_content.dump(cli, place.database_url, **settings(place))
-    text = json.dumps(found).replace(Path(place.artifacts).as_uri(), "ARTIFACTS")
-    return json.loads(text.replace(place.artifacts, "ARTIFACTS"))
-
-
-def filled(place: Place, workshop: Path) -> Place:
-    cli = Cli(workshop / "client")
-    cli.folder.mkdir(exist_ok=True)
-    mlflow_content.fill(cli, place.database_url, **settings(place))
-    return place
-
-
-@pytest.fixture(scope="module")
-def full(workshop: Path) -> tuple[Place, Any]:
-    """A store on SQLite with everything in it, and what a client sees there. Not to be changed."""
-    place = filled(place_in(workshop / "full"), workshop)
-    return place, seen(place, workshop)
-
-
-@pytest.fixture(scope="module")
-def archived(full: tuple[Place, Any], workshop: Path) -> Path:
-    """Its archive. Not to be changed."""
-    folder = workshop / "archive"
-    assert archive(full[0], folder).result["counts"]["runs"] == len(full[1]["runs"])
-    return folder
-
-
-@pytest.fixture
-def copy(archived: Path, tmp_path: Path) -> Path:
-    """An archive that a test may damage."""
-    return Path(shutil.copytree(archived, tmp_path / "copy"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -138,27 +99,6 @@ def test_postgres_to_postgres_and_new_rows_get_new_numbers(
     assert len(before["experiments"]) == len(full[1]["experiments"])
 
 
-def client_program(place: Place, workshop: Path, program: str) -> str:
-    """What a client does in a store, and says at the end."""
-    begin = "import mlflow; client = mlflow.MlflowClient()\n"
-    done = subprocess.run(
-        [sys.executable, "-c", begin + program],
-        env={
-            "PATH": os.environ["PATH"],
-            "MLFLOW_TRACKING_URI": place.database_url,
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_ALLOW_FILE_STORE": "true",
-            **settings(place),
-        },
-        cwd=workshop,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def test_an_archive_holds_what_it_says_and_coreutils_can_check_it(archived: Path) -> None:
     assert {path.name for path in archived.iterdir()} == {
         "README.txt", "SHA256SUMS", "manifest.json", "mlartifacts", "mlflow.db",
@@ -179,41 +119,6 @@ def test_the_source_is_not_changed(workshop: Path, tmp_path: Path) -> None:
     archive(place, tmp_path / "archive")
     move(place, place_in(tmp_path / "target"))
     assert (file.read_bytes(), sorted(Path(place.artifacts).rglob("*"))) == before
-
-
-def artifacts_in(archive: Path) -> int:
-    """At least the four that were logged; a trace may have one of its own."""
-    number = sum(path.is_file() for path in (archive / "mlartifacts").rglob("*"))
-    assert number >= 4
-    return number
-
-
-def is_whole(folder: Path) -> bool:
-    command = ["sha256sum", "-c", "--quiet", "SHA256SUMS"]
-    return subprocess.run(command, cwd=folder, check=False).returncode == 0
-
-
-def artifacts_of(place: Place, number: int, size: int) -> None:
-    """Files in a run's folder, as a client would have uploaded them."""
-    folder = Path(place.artifacts) / "1" / ("a" * 32) / "artifacts"
-    folder.mkdir(parents=True)
-    for index in range(number):
-        with (folder / f"{index}.bin").open("wb") as stream:
-            # In pieces: this process's own peak counts as that of a program it starts.
-            for begin in range(0, size, 1 << 20):
-                stream.write(os.urandom(min(1 << 20, size - begin)))
-
-
-@pytest.fixture
-def small(full: tuple[Place, Any], tmp_path: Path) -> Place:
-    """A store of one's own with every table filled and no artifacts yet."""
-    place = place_in(tmp_path / "small")
-    file = tmp_path / "small/mlflow.db"
-    shutil.copy(full[0].database_url.removeprefix("sqlite:///"), file)
-    for table, column, _ in COLUMNS:
-        old, new = full[0].artifacts, place.artifacts
-        execute(file, f"UPDATE {table} SET {column} = replace({column}, '{old}', '{new}')")
-    return place
 
 
 def test_a_killed_archive_goes_on_where_it_stopped(small: Place, tmp_path: Path) -> None:
@@ -279,129 +184,6 @@ def test_two_archives_into_one_folder_at_once_are_refused(small: Place, tmp_path
         first.send_signal(signal.SIGCONT)
     assert first.stdout is not None and json.loads(first.stdout.readlines()[-1])["event"] == "done"
     first.wait()
-
-
-@pytest.mark.parametrize("what", ["mlartifacts", "mlflow.db", "manifest.json", "SHA256SUMS"])
-def test_a_damaged_archive_is_refused_and_changes_nothing(
-    copy: Path, tmp_path: Path, what: str
-) -> None:
-    victim = (
-        next(p for p in (copy / what).rglob("*") if p.is_file()) if "art" in what else copy / what
-    )
-    content = bytearray(victim.read_bytes() or b"x")
-    middle = content.find(b"champion") if what == "mlflow.db" else len(content) // 2
-    content[middle] ^= 0x01
-    victim.write_bytes(content)
-    target = place_in(tmp_path / "new")
-    refused = restore(copy, target).error
-    assert refused["exit_code"] == 4, refused
-    assert refused["next_step"]
-    assert rows_in(target, "runs") == 0
-    shutil.rmtree(copy)
-
-
-def rows_in(place: Place, table: str) -> int:
-    file = Path(place.database_url.removeprefix("sqlite:///"))
-    if not file.exists():
-        return 0
-    return int(str(execute(file, f"SELECT count(*) FROM {table}")[0][0]))
-
-
-def test_a_lost_artifact_is_noticed(copy: Path, tmp_path: Path) -> None:
-    next(copy.rglob("empty.txt")).unlink()
-    assert (
-        "empty.txt is not as it was" in restore(copy, place_in(tmp_path / "new")).error["message"]
-    )
-
-
-def test_an_archive_that_somebody_went_on_with_is_restored_when_told(
-    copy: Path, tmp_path: Path
-) -> None:
-    execute(copy / "mlflow.db", "DELETE FROM registered_model_aliases")
-    target = place_in(tmp_path / "new")
-    refused = restore(copy, target).error
-    assert "registered_model_aliases" in refused["message"] and "--changed" in refused["next_step"]
-    restore(copy, target, changed=True)
-    assert rows_in(target, "runs") == rows_in(place_in(copy), "runs") > 0
-    assert rows_in(target, "registered_model_aliases") == 0
-
-
-def test_stores_are_never_mixed_and_one_that_goes_back_is_replaced(
-    archived: Path, tmp_path: Path, full: tuple[Place, Any]
-) -> None:
-    target = place_in(tmp_path / "new")
-    restore(archived, target)
-    before = rows_in(target, "runs")
-    for refused in (restore(archived, target).error, move(full[0], target).error):
-        assert refused["exit_code"] == 4
-        assert "not empty: 4 experiments, 6 runs" in refused["message"]
-    assert rows_in(target, "runs") == before
-
-    file = Path(target.database_url.removeprefix("sqlite:///"))
-    execute(file, "DELETE FROM latest_metrics")
-    execute(file, "INSERT INTO experiments (experiment_id, name) VALUES (77, 'of later')")
-    weights = next(Path(target.artifacts).rglob("weights.bin"))
-    right, other = weights.read_bytes(), weights.with_name("of-later.bin")
-    weights.write_bytes(b"changed")
-    other.write_bytes(b"later")
-    restore(archived, target, room="replaced")
-    for table in ("experiments", "runs", "latest_metrics"):
-        assert rows_in(target, table) == rows_in(place_in(archived), table)
-    assert (weights.read_bytes(), other.exists()) == (right, True)
-
-
-def test_an_artifact_in_the_way_is_not_overwritten(archived: Path, tmp_path: Path) -> None:
-    name = next(p for p in archived.rglob("weights.bin")).relative_to(archived / "mlartifacts")
-    target = place_in(tmp_path / "new")
-    other = Path(target.artifacts) / name
-    other.parent.mkdir(parents=True)
-    other.write_text("another")
-    refused = restore(archived, target).error
-    assert str(other) in refused["message"] and other.read_text() == "another"
-    assert rows_in(target, "runs") == 0
-    other.unlink()
-    assert restore(archived, target).result["artifacts"]["files"] == artifacts_in(archived)
-
-
-@pytest.mark.parametrize(
-    ("content", "code", "words"),
-    [
-        ({"notes.txt": "mine"}, 4, "not empty"),
-        ({"manifest.json": "{}"}, 4, "cannot be read"),
-        ({".unfinished": "another /elsewhere", "mlflow.db.part": ""}, 4, "not empty"),
-    ],
-)
-def test_an_archive_is_written_into_no_folder_of_others(
-    small: Place, tmp_path: Path, content: dict[str, str], code: int, words: str
-) -> None:
-    folder = tmp_path / "there"
-    folder.mkdir()
-    for name, text in content.items():
-        (folder / name).write_text(text)
-    refused = archive(small, folder).error
-    assert (refused["exit_code"], words in refused["message"]) == (code, True), refused
-    assert {path.name for path in folder.iterdir()} == set(content)
-
-
-def test_a_folder_that_is_no_archive_is_named(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    refused = restore(tmp_path / "photos", place_in(tmp_path / "new")).error
-    assert refused["exit_code"] == 5 and "holds no archive" in refused["message"]
-
-
-@pytest.mark.parametrize(("revision", "words"), [("f" * 12, "newer"), ("bd07f7e963c5", "older")])
-def test_another_schema_is_refused_with_the_way_out(
-    copy: Path, small: Place, tmp_path: Path, revision: str, words: str
-) -> None:
-    for place in (small, place_in(copy)):
-        file = Path(place.database_url.removeprefix("sqlite:///"))
-        execute(file, f"UPDATE alembic_version SET version_num = '{revision}'")
-    for refused in (
-        archive(small, tmp_path / "archive").error,
-        restore(copy, place_in(tmp_path / "new")).error,
-    ):
-        assert refused["exit_code"] == 4
-        assert f"from an {words} MLflow".replace("an newer", "a newer") in refused["message"]
 
 
 def test_rows_that_come_while_it_is_read_are_all_there_or_all_not(
@@ -512,9 +294,6 @@ def test_files_with_names_that_no_text_holds(small: Place, tmp_path: Path) -> No
         assert Path(os.fsdecode(place)).read_bytes() == name
 
 
-# -- old folders ----------------------------------------------------------------------------------
-
-
 def test_an_mlruns_folder_is_restored_from_wherever_it_lies_now(
     workshop: Path, tmp_path: Path
 ) -> None:
@@ -545,9 +324,6 @@ def test_an_mlruns_folder_is_restored_from_wherever_it_lies_now(
     )
     assert client_program(target, workshop, read) == "naïve {'p': 'é'} 0.5 3 True"
     assert not list(tmp_path.rglob(".provision-mlruns-*"))
-
-
-# -- two stores in one ----------------------------------------------------------------------------
 
 
 def test_two_stores_become_one_where_no_name_and_no_id_is_taken(
@@ -592,80 +368,6 @@ def renumbered(value: Any, new: dict[str, int]) -> Any:
     if isinstance(value, list):
         return [renumbered(item, new) for item in value]
     return value
-
-
-# -- the trash ------------------------------------------------------------------------------------
-
-
-def test_gc_shows_first_then_deletes_only_what_is_in_the_trash(
-    workshop: Path, tmp_path: Path
-) -> None:
-    place = filled(place_in(tmp_path / "store"), workshop)
-    before = seen(place, workshop)
-    orphan = Path(place.artifacts) / "1" / ("b" * 32) / "artifacts"
-    orphan.mkdir(parents=True)
-    (orphan / "lost.bin").write_bytes(b"12345")
-    own = Path(place.artifacts) / "notes"
-    own.mkdir()
-    shown = collect(place).result
-    assert {item["what"]: item["number"] for item in shown["items"]} == {
-        "deleted runs": 2,
-        "deleted models of runs": 0,
-        "deleted experiments": 1,
-        "artifact folders of nothing": 1,
-    }
-    assert [item["bytes"] for item in shown["items"]] == [11, 0, 0, 5]
-    assert seen(place, workshop) == before, "looking changes nothing"
-    assert all(item["number"] == 0 for item in collect(place, older_than=3600).result["items"][:3])
-
-    assert collect(place, delete=True).result["deleted"] is True
-    after = seen(place, workshop)
-    alive = [run for run in before["runs"] if "deleted" not in run["info"]["lifecycle_stage"]]
-    assert after["runs"] == alive
-    assert after["registry"] == before["registry"] and after["traces"] == before["traces"]
-    assert not orphan.exists() and own.exists()
-    assert not any(item["number"] for item in collect(place).result["items"])
-
-
-DELETED = "client.delete_experiment(number)\n"
-
-
-def test_gc_leaves_nobody_a_grant_on_the_number_that_the_next_experiment_gets(
-    workshop: Path, tmp_path: Path
-) -> None:
-    users = tmp_path / "users.db"
-    initialise(stores.engine_for(f"sqlite:///{users}"), AUTH)
-    place = replace(place_in(tmp_path / "store"), users_url=f"sqlite:///{users}")
-    program = "number = client.create_experiment({!r})\nprint(number)\n"
-    gone = client_program(place, workshop, program.format("a student's") + DELETED)
-    with contextlib.closing(sqlite3.connect(users)) as accounts, accounts:
-        accounts.executescript(
-            "INSERT INTO roles (id, name, workspace) VALUES (3, '__user_7__', 'default');"
-            "INSERT INTO role_permissions (role_id, resource_type, resource_pattern, permission) "
-            f"VALUES (3, 'experiment', '{gone}', 'MANAGE'), (3, 'scorer', '{gone}/s', 'MANAGE'), "
-            f"(3, 'experiment', '{gone}0', 'READ');"
-        )
-    assert collect(place, delete=True).result["deleted"] is True
-    assert client_program(place, workshop, program.format("somebody else's")) == gone
-    with contextlib.closing(sqlite3.connect(users)) as accounts:
-        left = accounts.execute("SELECT resource_pattern FROM role_permissions").fetchall()
-    assert left == [(f"{gone}0",)]
-
-
-def test_gc_keeps_a_deleted_run_in_which_a_registered_model_lies(
-    workshop: Path, tmp_path: Path
-) -> None:
-    place = filled(place_in(tmp_path / "store"), workshop)
-    program = (
-        "version = client.get_model_version('Modèle', '2')\n"
-        "client.delete_run(version.run_id)\n"
-        "client.delete_experiment(client.get_run(version.run_id).info.experiment_id)\n"
-        "print(version.source)"
-    )
-    source = client_program(place, workshop, program)
-    found = collect(place, delete=True).result
-    assert found["kept"] == 2
-    assert (Path(source.removeprefix("file://")) / "weights.bin").exists()
 
 
 def test_one_persons_part_leaves_without_anybody_elses(
