@@ -66,21 +66,27 @@ class Authority:
 
 def find(folder: Path, name: str) -> Authority | None:
     """The authority that `folder` holds; `None` without one."""
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    certificate, key = _files(folder, name)
     return _read(certificate, key) if certificate.exists() and key.exists() else None
 
 
 def keep(folder: Path, name: str) -> Authority:
     """The authority that `folder` holds, made anew when there is none or it ends soon."""
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-    if not (certificate.exists() and key.exists()):
-        _make(certificate, key, name)
-    found = _read(certificate, key)
-    left = found.certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-    if left < _RENEW_DAYS * _ONE_DAY:
+    found = find(folder, name)
+    if found is None or _ends_soon(found):
+        certificate, key = _files(folder, name)
         _make(certificate, key, name)
         found = _read(certificate, key)
     return found
+
+
+def _files(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}.crt", folder / f"{name}.key"
+
+
+def _ends_soon(authority: Authority) -> bool:
+    left = authority.certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    return left < _RENEW_DAYS * _ONE_DAY
 
 
 def _read(certificate: Path, key: Path) -> Authority:
