@@ -20,8 +20,8 @@ from provision.emulator.control import set_faults
 from provision.emulator.faults import KINDS, Fault, Faults
 from tests.emulator.conftest import Clients
 
-# Service -> an operation that exists everywhere, and what it needs.
 pytestmark = pytest.mark.slow
+# Service -> an operation that exists everywhere, and what it needs.
 OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "ec2": ("describe_vpcs", {}),
     "s3": ("list_buckets", {}),
