@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from provision.emulator.client import Emulated
 from provision.emulator.lab.client import Done, Lab
 from tests.lab.stack import REGION, Maker, Stack
 from tests.needs import insist
+from tests.waiting import until
 
-PATIENCE_SECONDS = 90.0
 USER_DATA = """\
 #cloud-config
 locale: C.UTF-8
@@ -46,14 +45,6 @@ class World:
         done = self.run(*words, given=given)
         assert done.code == 0, (words, done)
         return done.out.strip()
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    """Wait for something that has to happen."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def start(folder: Path) -> tuple[Emulated, Lab]:

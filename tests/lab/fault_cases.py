@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 import time
 from collections.abc import Callable
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from provision.model.boot import PHASES
-from tests.lab.faults import NAME, Scene, until
+from tests.lab.faults import NAME, Scene
+from tests.waiting import until
 
-LATE_SECONDS: Final = float(os.environ.get("FAULTS_LATE_SECONDS", "600"))
+LATE_SECONDS: Final = 600.0
 AWAY_SECONDS: Final = 60.0
 _MIB: Final = 2**20
 _PROGRAM: Final = "python3 -I /opt/provision/bundle/provision.pyz"

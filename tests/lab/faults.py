@@ -4,7 +4,7 @@
 `survived` (everything works, nobody had to do anything but mend the cause) or `named` (the user's
 own commands say what it is); anything else ends the run with exit code 1. What was seen goes to
 docs/reference/faults.json, and the page beside it is made from that; rows of names that did not run
-stay. It needs what `provision rehearse` needs (docs/rehearsal.md).
+stay, and one that failed has none. It needs what `provision rehearse` needs (docs/rehearsal.md).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -31,6 +31,10 @@ from provision.emulator.client import Emulated
 from provision.emulator.lab.client import Lab
 from provision.model.boot import BootReport, report_key
 from tests.checkout import ROOT
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from tests.lab.fault_cases import Case
 
 PAGE = ROOT / "docs" / "reference" / "faults.md"
 RESULTS = PAGE.with_suffix(".json")
@@ -164,15 +168,6 @@ class Scene:
         return Done(process.returncode, text)
 
 
-def until(true: Callable[[], Any], what: str, seconds: float = 600.0) -> Any:
-    """Wait for it; returns what made it true."""
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"it did not happen: {what}"
-        time.sleep(0.1)
-    return found
-
-
 @contextlib.contextmanager
 def scene() -> Iterator[Scene]:
     """A folder for one stack; whatever is in it is taken away at the end."""
@@ -230,31 +225,45 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def ending(scene: Scene, case: Case) -> Row | None:
+    """Do it; `None`, after a traceback for whoever watches, where it was neither end."""
+    began = time.monotonic()
+    try:
+        if case.needs_stack and not scene.lab.is_up:
+            scene.command("up", "--yes")
+        outcome, said = case.act(scene)
+    except Exception:
+        traceback.print_exc()
+        return None
+    finally:
+        if scene.lab.is_up:
+            scene.lab.mend()
+    taken, today = time.monotonic() - began, datetime.now(UTC).date().isoformat()
+    return Row(case.name, case.what, outcome, said, round(taken), today)
+
+
 def main(names: Sequence[str]) -> int:
-    """Run these, or all; returns the exit code."""
+    """Run these, or all; returns the exit code: 1 where one failed, 2 for a name of none."""
     from tests.lab.fault_cases import CASES
 
+    known = [case.name for case in CASES]
+    if unknown := set(names) - set(known):
+        say(f"no fault is named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        return 2
     failed = []
-    chosen = [case for case in CASES if not names or case.name in names]
     with scene() as made:
-        for case in chosen:
-            say(f"--- {case.name}: {case.what}")
-            began = time.monotonic()
-            try:
-                if case.needs_stack and not made.lab.is_up:
-                    made.command("up", "--yes")
-                outcome, said = case.act(made)
-            except Exception:
-                traceback.print_exc()
-                failed.append(case.name)
+        for case in CASES:
+            if names and case.name not in names:
                 continue
-            finally:
-                if made.lab.is_up:
-                    made.lab.mend()
-            taken, today = time.monotonic() - began, datetime.now(UTC).date().isoformat()
-            row = Row(case.name, case.what, outcome, said, round(taken), today)
-            keep(read() | {case.name: row}, [case.name for case in CASES])
-            say(f"    {outcome} in {taken:.0f} s: {said}")
+            say(f"--- {case.name}: {case.what}")
+            rows = read()
+            rows.pop(case.name, None)  # what an earlier run saw of it is no proof any more
+            if row := ending(made, case):
+                rows[case.name] = row
+                say(f"    {row.outcome} in {row.seconds:.0f} s: {row.said}")
+            else:
+                failed.append(case.name)
+            keep(rows, known)
     say(f"failed: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
 

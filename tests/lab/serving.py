@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 600
 IRIS = "models:/iris-classifier@champion"
 FLOWER = {"inputs": [
     {
@@ -114,11 +112,3 @@ class Caller:
     def state(self) -> dict[str, str]:
         """How the service is."""
         return dict(self.ask("/status")[1])
-
-
-def eventually(true: Callable[[], bool], what: str) -> None:
-    """Wait for something that has to happen."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.5)

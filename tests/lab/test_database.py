@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.conftest import World, until
+from tests.lab.conftest import World
 from tests.lab.stack import NAME
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("rehearsal"), pytest.mark.xdist_group("lab")]
 HOST = f"{NAME}.aaaaaaaaaa.eu-west-1.rds.amazonaws.com"

@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError
 
 from provision.emulator import record
 from provision.emulator.lab import cgroups
-from tests.lab.conftest import USER_DATA, World, start, stop, until
+from tests.lab.conftest import USER_DATA, World, start, stop
 from tests.lab.stack import Maker
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("rehearsal"), pytest.mark.xdist_group("lab")]
 

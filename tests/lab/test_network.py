@@ -9,7 +9,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.lab.conftest import World, until
+from tests.lab.conftest import World
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("rehearsal"), pytest.mark.xdist_group("lab")]
 SECONDS = 3.0

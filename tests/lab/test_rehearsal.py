@@ -21,12 +21,13 @@ from tests.checkout import ROOT
 from tests.conftest import Cli
 from tests.docs.blocks import blocks_of, commands_of
 from tests.examples.conftest import Forker
-from tests.lab.serving import FLOWER, IRIS, MORE, Caller, eventually, on_the_shelf
+from tests.lab.serving import FLOWER, IRIS, MORE, Caller, on_the_shelf
 from tests.lab.stack import Maker
 from tests.mlflow_content import dump, fill
 from tests.needs import insist
 from tests.terraform import provider
 from tests.terraform.program import environment
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -306,14 +307,14 @@ def test_a_model_is_served_follows_its_alias_and_stays_when_the_next_one_is_brok
     (life.cli.folder / "examples" / "more.py").write_text(MORE, encoding="utf-8")
     at_work(".", "more.py")
     point_at(life, "2")
-    eventually(lambda: model.state()["rejected"] == "2", "the broken version is not taken")
+    until(lambda: model.state()["rejected"] == "2", "the broken version is not taken")
     assert "its weights are gone" in model.state()["reason"]
     assert model.says() == (200, {"predictions": [2]})
     assert "its weights are gone" in life.type("provision status").stdout
 
     point_at(life, "3")
     with on_the_shelf(Path(_cache()) / "provision" / "rehearsal" / "shelf" / "wheels"):
-        eventually(lambda: model.state()["version"] == "3", "the next version takes over")
+        until(lambda: model.state()["version"] == "3", "the next version takes over")
     assert model.says() == (200, {"predictions": ["hello"]}), "it reaches nothing of the machine"
     shown = life.type("provision serve --list").stdout
     assert f"{IRIS}  3        ready" in shown
@@ -346,7 +347,7 @@ def test_a_served_model_survives_repair_and_is_gone_after_stop(life: Life) -> No
     def states() -> list[dict[str, str]]:
         return list(life.cli.json("serve", "--list")["services"])
 
-    eventually(lambda: states()[0]["health"] == "ready", "it answers after the repair")
+    until(lambda: states()[0]["health"] == "ready", "it answers after the repair")
     (state,) = states()
     assert state["version"] == "3"
     model = caller(life, state["uri"])
@@ -393,7 +394,7 @@ def test_an_audit_finds_a_secret_on_the_machine_until_it_is_gone(
 ) -> None:
     on_machine(life, f"{leak} </dev/null >/dev/null 2>&1 &")
     try:
-        eventually(lambda: f"secret.{problem}" in audited(life), problem)
+        until(lambda: f"secret.{problem}" in audited(life), problem)
         assert life.type("provision status").returncode == 6, "until another audit finds nothing"
     finally:
         on_machine(life, "pkill -f '^sleep 7199'; journalctl -q --rotate --vacuum-time=1s")
@@ -414,11 +415,11 @@ def test_a_door_that_somebody_opened_is_found_from_outside_and_shut(life: Life) 
     shell = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
     to_all = [{**shell, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=to_all)
-    eventually(lambda: "outside.port-open" in checked(life), "SSH can be reached")
+    until(lambda: "outside.port-open" in checked(life), "SSH can be reached")
     assert "exposure.other-way-in" in audited(life)
     fixed = life.type("provision audit --fix --json")
     assert "port 22 from 0.0.0.0/0" in json.loads(fixed.stdout)["mended"][0], fixed.stderr
-    eventually(lambda: "outside.port-open" not in checked(life), "it is shut again")
+    until(lambda: "outside.port-open" not in checked(life), "it is shut again")
 
 
 def account(life: Life) -> tuple[Maker, dict[str, Any]]:
