@@ -21,7 +21,7 @@ _REAL = "e2e/test_check_real_server.py::"
 _SERVER = "server/test_check_troubles.py::"
 _CLIENT = "contract/test_check_client.py::"
 _ROAD = "terraform/test_up_road.py::"
-_PHASES = "host/test_phases.py::"
+_SERVING_PHASES = "host/test_phases_serving.py::"
 _CLOUD = "unit/test_cloud_services.py::"
 
 TROUBLES: Final = (
@@ -29,7 +29,7 @@ TROUBLES: Final = (
         1, "403, Invalid Host header", ("host.not-allowed",),
         (
             f"{_REAL}test_a_name_that_the_server_refuses_is_found_behind_its_green_health",
-            f"{_PHASES}test_hosts_are_answered_with_and_without_port",
+            f"{_SERVING_PHASES}test_hosts_are_answered_with_and_without_port",
         ),
     ),
     Trouble(
@@ -44,7 +44,7 @@ TROUBLES: Final = (
     Trouble(
         3, "psycopg2 or boto3 missing", (),
         (
-            f"{_PHASES}test_an_environment_is_built_once_for_a_lock",
+            "host/test_phases.py::test_an_environment_is_built_once_for_a_lock",
             "host/test_user_data.py::test_the_locks_hold_one_hash_that_the_kits_own_lock_knows",
         ),
     ),
@@ -55,7 +55,7 @@ TROUBLES: Final = (
     Trouble(
         5, "out of memory on a micro machine", ("memory.too-small",),
         (
-            f"{_PHASES}test_a_machine_that_is_too_small_is_named",
+            f"{_SERVING_PHASES}test_a_machine_that_is_too_small_is_named",
             "unit/test_sizing.py::test_what_does_not_fit_is_refused_with_the_sum",
         ),
     ),
@@ -74,7 +74,7 @@ TROUBLES: Final = (
         8, "temporary files fill the disk", ("artifact-upload.disk-full", "http.disk-full"),
         (
             f"{_SERVER}test_a_full_disk_is_named_and_mended_by_making_room",
-            f"{_PHASES}test_upkeep_installs_timers_and_security_updates",
+            f"{_SERVING_PHASES}test_upkeep_installs_timers_and_security_updates",
         ),
     ),
     Trouble(
@@ -99,7 +99,7 @@ TROUBLES: Final = (
         11, "special characters in the database's password", ("http.database-password",),
         (
             f"{_SERVER}test_what_is_wrong_with_the_database_is_named_and_passes",
-            f"{_PHASES}test_the_database_url_verifies_and_never_waits_for_long",
+            f"{_SERVING_PHASES}test_the_database_url_verifies_and_never_waits_for_long",
         ),
     ),
     Trouble(
@@ -110,7 +110,7 @@ TROUBLES: Final = (
         13, "RDS wants TLS from PostgreSQL 15 on", ("http.database-tls",),
         (
             f"{_SERVER}test_what_is_wrong_with_the_database_is_named_and_passes",
-            f"{_PHASES}test_the_database_url_verifies_and_never_waits_for_long",
+            f"{_SERVING_PHASES}test_the_database_url_verifies_and_never_waits_for_long",
         ),
     ),
     Trouble(
