@@ -166,14 +166,22 @@ def _consoles_are_the_machines() -> None:
     sample = General.get_console_output
 
     def told(self: Any) -> Any:
-        path = REHEARSAL.consoles.get(self._get_param("InstanceId"))
+        instance = self._get_param("InstanceId")
+        path = REHEARSAL.consoles.get(instance)
         if path is None:
             return sample(self)
-        text = Path(path).read_bytes()[-_MOST_CONSOLE:].decode("utf-8", "replace")
-        result = {"InstanceId": self._get_param("InstanceId"), "Timestamp": utcnow()}
-        return ActionResult({**result, "Output": Base64EncodedString.from_raw_string(text)})
+        output = Base64EncodedString.from_raw_string(_end_of(Path(path)))
+        return ActionResult({"InstanceId": instance, "Timestamp": utcnow(), "Output": output})
 
     General.get_console_output = told
+
+
+def _end_of(console: Path) -> str:
+    """Nothing for a machine that has not booted yet, or whose disk is gone."""
+    try:
+        return console.read_bytes()[-_MOST_CONSOLE:].decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _commands_wait_for_their_machine() -> None:
