@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 
 from common import machine_line, table, write
 from machines import Group, client_works, until, world
@@ -69,21 +69,22 @@ class Row:
     same: bool = False
     rest: float = 0.0
     most: float = 0.0
-    ending: threading.Event = field(default_factory=threading.Event)
 
-    def watch(self, group: Group) -> None:
+    def watch(self, group: Group, ending: threading.Event) -> None:
+        """Until `ending` is set."""
         self.rest = self.most = group.used_mib()
-        while not self.ending.wait(0.2):
+        while not ending.wait(0.2):
             self.most = max(self.most, group.used_mib())
 
 
 def measured(lab: Lab, endpoint: Endpoint, group: Group, row: Row) -> Row:
-    watcher = threading.Thread(target=row.watch, args=(group,))
+    ending = threading.Event()
+    watcher = threading.Thread(target=row.watch, args=(group, ending))
     watcher.start()
     try:
         done = lab.run("client", _words(endpoint, row.size), given=_CLIENT, patience=_PATIENCE)
     finally:
-        row.ending.set()
+        ending.set()
         watcher.join()
     if done.code:
         raise RuntimeError(done.err[-3000:])
@@ -119,7 +120,7 @@ def mode(name: str, sizes: list[int]) -> list[Row]:
         group, rows = Group(stack.instance), []
         for size in sizes:
             rows.append(measured(place.lab, endpoint, group, Row(name, size)))
-            print(plain(rows[-1]), flush=True)
+            print(asdict(rows[-1]), flush=True)
         return rows
 
 
@@ -149,12 +150,7 @@ def main() -> None:
         )
         + "\n"
     )
-    write("through", text, {"rows": [plain(row) for row in rows], "ratio": ratio, "rise": rise})
-
-
-def plain(row: Row) -> dict[str, object]:
-    """All but what only the measuring needs."""
-    return {k: v for k, v in row.__dict__.items() if k != "ending"}
+    write("through", text, {"rows": [asdict(row) for row in rows], "ratio": ratio, "rise": rise})
 
 
 if __name__ == "__main__":
