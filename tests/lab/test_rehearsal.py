@@ -202,16 +202,14 @@ def spec_without_server(cli: Cli, name: str) -> Store:
 def test_a_backup_brings_back_what_went_and_hides_what_came(life: Life) -> None:
     """Database and bucket together; afterwards Terraform finds nothing to change."""
     kept = client(life, FIRST)
-    made = life.type("provision backup point --json")
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["backup"]["mlflow_version"]
+    assert json_of(life.type("provision backup point --json"))["backup"]["mlflow_version"]
     assert client(life, SECOND) == kept
     back = life.type("provision restore --from-backup point --yes")
     assert back.returncode == 0, back.stderr
     assert client(life, SEEN) == f"{kept} kept"
     plan = life.type("provision plan")
     assert plan.returncode == 0, plan.stdout + plan.stderr
-    listed = json.loads(life.type("provision backup --list --json").stdout)["backups"]
+    listed = json_of(life.type("provision backup --list --json"))["backups"]
     assert [backup["ready"] for backup in listed] == [True, True]
     assert listed[0]["name"].startswith("before-") and listed[1]["name"] == "point"
     for backup in listed:
@@ -221,12 +219,8 @@ def test_a_backup_brings_back_what_went_and_hides_what_came(life: Life) -> None:
 
 def client(life: Life, program: str) -> str:
     """What a client's program prints last."""
-    done = life.type("provision env --format json")
-    values = json.loads(done.stdout)["variables"]
-    authority = Path(values["MLFLOW_TRACKING_SERVER_CERT_PATH"])
-    secret = {"MLFLOW_TRACKING_PASSWORD": authority.with_name("admin-password").read_text().strip()}
     ran = subprocess.run(
-        [sys.executable, "-c", program], env=life.cli.env() | values | secret, cwd=life.cli.folder,
+        [sys.executable, "-c", program], env=life.cli.env() | variables(life), cwd=life.cli.folder,
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -265,12 +259,16 @@ def test_commands_run_on_the_machine(life: Life) -> None:
     assert life.type("provision ssh -- sh -c 'exit 7'").returncode == 7
 
 
+def variables(life: Life) -> dict[str, str]:
+    """What a client needs, its password among it."""
+    return dict(life.cli.json("env", "--show-password")["variables"])
+
+
 @pytest.fixture(scope="module")
 def at_work(life: Life, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
     """Runs programs as a client of the stack does, in a copy of the examples."""
     shutil.copytree(ROOT / "examples", life.cli.folder / "examples")
-    variables = life.cli.json("env", "--show-password")["variables"]
-    environment = {**life.cli.env(), **variables, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**life.cli.env(), **variables(life), "MLFLOW_DISABLE_TELEMETRY": "true"}
     forker = Forker(tmp_path_factory.mktemp("forker"))
 
     def run(example: str, *argv: str) -> str:
@@ -294,9 +292,7 @@ def test_a_model_is_served_follows_its_alias_and_stays_when_the_next_one_is_brok
 ) -> None:
     refused = life.type(f"provision serve {IRIS} --memory 64GiB")
     assert refused.returncode == 4 and "does not fit" in refused.stderr
-    served = life.type(f"provision serve {IRIS} --json")
-    assert served.returncode == 0, served.stderr
-    state = json.loads(served.stdout)["service"]
+    state = json_of(life.type(f"provision serve {IRIS} --json"))["service"]
     assert (state["version"], state["health"]) == ("1", "ready")
     model = caller(life, state["uri"])
     assert model.says() == (200, {"predictions": [2]})
@@ -322,7 +318,7 @@ def test_a_model_is_served_follows_its_alias_and_stays_when_the_next_one_is_brok
 
 
 def caller(life: Life, uri: str) -> Caller:
-    found = life.cli.json("env", "--show-password")["variables"]
+    found = variables(life)
     names = ("SERVER_CERT_PATH", "USERNAME", "PASSWORD")
     return Caller(uri, *(found[f"MLFLOW_TRACKING_{name}"] for name in names))
 
