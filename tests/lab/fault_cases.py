@@ -151,6 +151,7 @@ def reboots(scene: Scene) -> Ending:
     runs = scene.report(instance)
     assert runs is not None
     hit = sum(state == "running" for state in met)
+    assert hit, f"no cut came in the middle of a phase: {met}"
     cuts = f"{len(met)} power cuts, {hit} of them in the middle of their phase"
     return "survived", f"{cuts}; ready at run {runs.run}"
 

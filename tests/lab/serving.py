@@ -110,5 +110,6 @@ class Caller:
         return self.ask("/invocations", FLOWER)
 
     def state(self) -> dict[str, str]:
-        """How the service is."""
-        return dict(self.ask("/status")[1])
+        """How the service is; empty while nothing answers for it yet."""
+        code, told = self.ask("/status")
+        return dict(told) if code == 200 else {}
